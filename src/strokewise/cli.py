@@ -1,0 +1,110 @@
+"""The door: Typer commands, one clear line for a user's mistake, exit codes. Imports nothing heavy itself."""
+
+import importlib
+import os
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strokewise.errors import UserError
+
+app = typer.Typer(
+    name="strokewise",
+    help="Recognise hand-drawn shapes without collecting a single drawing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ParamsFile = Annotated[
+    Path,
+    typer.Option("--params", metavar="FILE", help="Parameters, if not those of this folder.", dir_okay=False),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set one parameter for this call, say train.epochs=40. Repeatable."
+    ),
+]
+PARAMS = Path("params.yaml")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"strokewise {installed_version('strokewise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run_stage(name: str, params: Path, overrides: list[str] | None, **options: Any) -> Any:
+    """Check the parameters, wait for the same stage in this folder to end, then run `stages/<name>.py`."""
+    from strokewise import locking
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    stage = getattr(importlib.import_module(f"strokewise.stages.{name}"), name)
+    if os.environ.get("RANK", "0") != "0":  # torchrun's other processes belong to the one that holds the lock
+        return stage(checked, **options)
+    with locking.exclusive(Path(".strokewise") / f"{name}.lock"):
+        return stage(checked, **options)
+
+
+@app.command()
+def generate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Paint the data set: SVG outlines -> imprecise paintings in data/paintings."""
+    run_stage("generate", params, overrides)
+
+
+@app.command()
+def train(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Train the CNN on the paintings -> data/model."""
+    run_stage("train", params, overrides)
+
+
+@app.command()
+def baseline(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Fit scikit-learn on the flattened pixels of the same paintings -> data/baseline."""
+    run_stage("baseline", params, overrides)
+
+
+@app.command()
+def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Measure both models on the test paintings -> data/report."""
+    run_stage("evaluate", params, overrides)
+
+
+@app.command()
+def explain(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Draw what each layer of the CNN saw -> data/report/explain."""
+    run_stage("explain", params, overrides)
+
+
+@app.command()
+def register(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Log both models in MLflow and let the gate decide whether the CNN becomes champion."""
+    run_stage("register", params, overrides)
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
+    # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,248 @@
+"""`params.yaml` -> frozen, strict models: one section a stage, each value with its type, range and meaning.
+
+Nothing here decides an output; what is unknown, mistyped or out of range is named before anything is touched.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from strokewise.errors import ParamsError
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: every key stands in the file, none may be unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Generate(Section):
+    """Paints the data set."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Another seed is another data set."""
+    train: int = Field(ge=1)
+    """Paintings to learn from."""
+    validation: int = Field(ge=1)
+    """Paintings that choose the best epoch."""
+    test: int = Field(ge=1)
+    """Paintings that judge; never looked at before `evaluate`."""
+    canvas: int = Field(ge=32, le=2048)
+    """Width and height of a painting, in pixels."""
+    imprecision: float = Field(ge=0, le=2)
+    """0 is drawn with a ruler, 1 by people, 2 in a hurry."""
+
+
+class Network(Section):
+    """The architecture of the CNN."""
+
+    grid: int = Field(ge=16, le=1024)
+    """Width and height of the picture that the network sees, in pixels."""
+    lines: Literal["fixed", "seeded", "learned"]
+    """The 2×2 line filters: fixed, a start for learning, or learned from scratch."""
+    width: int = Field(ge=1, le=1024)
+    """Feature maps after the first convolution; every later stage has twice as many."""
+
+
+class Train(Section):
+    """Teaches the CNN."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Decides the first weights, the order of the paintings and their augmentation."""
+    epochs: int = Field(ge=1)
+    """Times that every painting is looked at."""
+    batch_size: int = Field(ge=1)
+    """Paintings a step, over all processes together."""
+    learning_rate: float = Field(gt=0, le=1)
+    """The highest of the schedule."""
+    weight_decay: float = Field(ge=0, le=1)
+    """Of AdamW, decoupled from the gradient."""
+    threads: int = Field(ge=1, le=256)
+    """Part of the result: another number of threads gives other weights."""
+    device: Literal["auto", "cpu", "cuda"]
+    """`auto` takes a GPU where there is one."""
+
+
+class Baseline(Section):
+    """scikit-learn on flattened pixels."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    """Decides folds, augmented copies and the models' own randomness."""
+    folds: int = Field(ge=2, le=20)
+    """Of the cross-validation that chooses the model."""
+    copies: int = Field(ge=0, le=64)
+    """Augmented copies a painting, at the most; used if they help."""
+
+
+class Evaluate(Section):
+    """Measures both models on the test paintings."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Of the bootstrap."""
+    resamples: int = Field(ge=100, le=1_000_000)
+    """Of the bootstrap behind the paired difference."""
+
+
+class Explain(Section):
+    """Pictures of what each layer saw."""
+
+    maps: int = Field(ge=1, le=64)
+    """Feature maps shown a layer, the strongest first."""
+
+
+class Register(Section):
+    """The gate: when a model becomes champion."""
+
+    margin: float = Field(ge=0, lt=1)
+    """It beats the baseline by at least this much accuracy."""
+    alpha: float = Field(gt=0, lt=1)
+    """And by chance less often than this (exact McNemar test)."""
+    floor: float = Field(ge=0, le=1)
+    """And no shape's recall is below this."""
+
+
+class Params(Section):
+    """All of `params.yaml`. A stage reads the sections that `dvc.yaml` names for it, as `params.<section>`."""
+
+    generate: Generate
+    network: Network
+    train: Train
+    baseline: Baseline
+    evaluate: Evaluate
+    explain: Explain
+    register_: Register = Field(alias="register")  # every pydantic model has a method of that name already
+
+    @classmethod
+    def load(cls, path: Path = Path("params.yaml"), overrides: Sequence[str] = ()) -> Self:
+        """Read `path`, then apply overrides written `section.key=value`.
+
+        Raises ParamsError, one line, for a missing or unreadable file and for whatever does not fit.
+        """
+        try:
+            values = _yaml(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ParamsError(
+                f"no {path} here; run strokewise in the root of the project, or name one with --params FILE"
+            ) from None
+        except (OSError, UnicodeDecodeError, YAMLError) as error:
+            raise ParamsError(
+                f"{path} cannot be read: {_one_line(error)}; mend it, or name another with --params"
+            ) from None
+        if not isinstance(values, dict):
+            raise ParamsError(f"{path} holds {_shown(values)}; it must hold the sections {_listed(_fields(cls))}")
+        for override in overrides:
+            _apply(values, override)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = error.errors()
+            more = f" (and {len(problems) - 1} more like it)" if len(problems) > 1 else ""
+            raise ParamsError(f"{path}: {_explained(problems[0])}{more}") from None
+
+
+def schema() -> str:
+    """The JSON Schema of `params.yaml`, for completion in editors (`make lock` writes it)."""
+    return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _yaml(text: str) -> Any:
+    """The value of a YAML 1.2 text, read as DVC reads it (3e-3 is a number)."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set `section.key=value` in the nested dictionaries, the value read as YAML."""
+    key, separator, text = override.partition("=")
+    section, dot, name = key.partition(".")
+    if not (separator and dot and section and name):
+        raise ParamsError(f"--set {override!r} is not section.key=value; write, say, --set train.epochs=40")
+    try:
+        value = _yaml(text)
+    except YAMLError as error:
+        raise ParamsError(f"--set {override!r}: the value cannot be read: {_one_line(error)}; try quoting it") from None
+    branch = values.setdefault(section, {})
+    *parents, last = name.split(".")
+    for parent in parents:
+        branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else branch
+    if not isinstance(branch, dict):
+        raise ParamsError(f"--set {override!r}: {key.rpartition('.')[0]} is {_shown(branch)}, not a section")
+    branch[last] = value
+
+
+def _explained(problem: Any) -> str:
+    """One of pydantic's errors in one line: where, what was given, what is allowed, the nearest correct name."""
+    place = ".".join(str(part) for part in problem["loc"])
+    *outer, last = (str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            known = list(_fields(_model_at(outer)))
+            near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"allowed: {_listed(known)}"
+            return f"{place} is unknown; {hint}"
+        case "missing":
+            return f"{place} is missing; add it{_meaning(outer, last)}"
+    return f"{place} is {_shown(problem['input'])}; it must be {_allowed(outer, last, problem)}"
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a section by the names that `params.yaml` has for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model_at(place: Sequence[str]) -> type[BaseModel]:
+    """The section that the keys of `place` lead to."""
+    model: type[BaseModel] = Params
+    for key in place:
+        field = _fields(model).get(key)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    return model
+
+
+def _meaning(outer: Sequence[str], last: str) -> str:
+    field = _fields(_model_at(outer)).get(last)
+    return f" ({field.description})" if field is not None and field.description else ""
+
+
+def _allowed(outer: Sequence[str], last: str, problem: Any) -> str:
+    """What a field takes, in words: its choices, or its type with its range."""
+    field = _fields(_model_at(outer)).get(last)
+    if field is None:
+        return str(problem["msg"])
+    kind = field.annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"a section with {_listed(_fields(kind))}"
+    choices = get_args(kind)
+    if choices and not any(isinstance(choice, type) for choice in choices):
+        near = difflib.get_close_matches(str(problem["input"]), [str(choice) for choice in choices], n=1)
+        return f"one of {_listed(choices)}" + (f"; did you mean {near[0]}?" if near else "")
+    words = {"Ge": ("ge", "≥"), "Gt": ("gt", ">"), "Le": ("le", "≤"), "Lt": ("lt", "<")}
+    bounds = [
+        f"{words[type(limit).__name__][1]} {getattr(limit, words[type(limit).__name__][0])}"
+        for limit in field.metadata
+        if type(limit).__name__ in words
+    ]
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    named = [names.get(choice, "null") for choice in (choices or (kind,))]
+    return " or ".join(named) + (" " + " and ".join(bounds) if bounds else "")
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,54 @@
+"""How long work shows itself: a bar on a terminal, a plain line now and then elsewhere. Always on stderr."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+PLAIN_EVERY_S = 10.0  # without a terminal (CI, a log file): seconds between two lines
+
+
+@contextmanager
+def bar(total: int, what: str, unit: str) -> Iterator["tqdm[None]"]:
+    """A progress bar over `total` `unit`s with rate and time left; call `.update(n)` and `.set_postfix_str(s)`.
+
+    Without a terminal it prints a plain line at most every ten seconds, and one at the end.
+    """
+    terminal = sys.stderr.isatty()
+    shown: tqdm[None] = tqdm(
+        total=total,
+        desc=what,
+        unit=f" {unit}",
+        file=sys.stderr if terminal else _Lines(),
+        mininterval=0.1 if terminal else PLAIN_EVERY_S,
+        miniters=None if terminal else 1,
+        maxinterval=max(10.0, PLAIN_EVERY_S),
+        ascii=not terminal,
+        dynamic_ncols=terminal,
+        bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    )
+    with shown:
+        yield shown
+
+
+def track(items: Iterable[T], total: int, what: str, unit: str) -> Iterator[T]:
+    """Pass `items` on, showing how many of `total` have gone by."""
+    with bar(total, what, unit) as shown:
+        for item in items:
+            yield item
+            shown.update(1)
+
+
+class _Lines:
+    """A text stream for tqdm that turns its redrawn line (`\\r...`) into plain lines."""
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n \x1b[A")
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
