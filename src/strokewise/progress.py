@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -12,13 +12,13 @@ PLAIN_EVERY_S = 10.0  # without a terminal (CI, a log file): seconds between two
 
 
 @contextmanager
-def bar(total: int, what: str, unit: str) -> Iterator["tqdm[None]"]:
+def bar(total: int, what: str, unit: str) -> Iterator["tqdm[Any]"]:
     """A progress bar over `total` `unit`s with rate and time left; call `.update(n)` and `.set_postfix_str(s)`.
 
     Without a terminal it prints a plain line at most every ten seconds, and one at the end.
     """
     terminal = sys.stderr.isatty()
-    shown: tqdm[None] = tqdm(
+    shown: tqdm[Any] = tqdm(
         total=total,
         desc=what,
         unit=f" {unit}",
