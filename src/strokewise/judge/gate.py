@@ -1,0 +1,135 @@
+"""The gate: the answers of a CNN, its baseline and the present champion -> what becomes of the CNN, and why.
+
+Pure: arrays and rules in, a decision out. All answers are int (N,), positions in `shapes`, to the same N ≥ 1 test
+paintings. The numbers of a decision are ready for JSON (shares in [0, 1]; None where undefined).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from strokewise.judge import statistics
+from strokewise.judge.statistics import Ints, Paired
+from strokewise.params import Register
+
+Outcome = Literal["champion", "challenger", "refused"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of the model: `champion` (it takes over), `challenger` (a version beside the champion) or
+    `refused` (no version); `reasons` are plain sentences, at least one."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    numbers: dict[str, Any]
+
+
+def decide(
+    labels: Ints,
+    cnn_said: Ints,
+    baseline_said: Ints,
+    shapes: tuple[str, ...],
+    rules: Register,
+    *,
+    champion_said: Ints | None = None,
+    champion_shapes: tuple[str, ...] | None = None,
+    is_champion: bool = False,
+    resamples: int,
+    seed: int,
+) -> Decision:
+    """Judge a CNN by its answers to the test paintings.
+
+    Args:
+        labels, cnn_said, baseline_said: int (N,), the truth and the answers of both models.
+        shapes: the names that these numbers stand for.
+        rules: `margin`, `alpha` and `floor` of `params.yaml`.
+        champion_said: int (N,), the present champion's answers to the same paintings; None where there is no
+            champion, or where it knows other shapes and was not asked.
+        champion_shapes: the present champion's shapes; None where there is no champion.
+        is_champion: the present champion has this model's fingerprint: whatever the numbers say (another machine
+            rounds otherwise), a model is no improvement on itself.
+        resamples, seed: of the bootstrap.
+    """
+    assert len(labels) == len(cnn_said) == len(baseline_said) >= 1
+    numbers: dict[str, Any] = {
+        "paintings": len(labels),
+        "accuracy": asdict(statistics.accuracy(labels, cnn_said)),
+        "rules": {"margin": rules.margin, "alpha": rules.alpha, "floor": rules.floor},
+    }
+    against_baseline = statistics.paired(labels, cnn_said, baseline_said, resamples, seed)
+    numbers["baseline"] = asdict(against_baseline)
+    recalls = [recall.value for _, recall in statistics.precision_recall(labels, cnn_said, len(shapes))]
+    numbers["recall"] = dict(zip(shapes, recalls, strict=True))
+    reasons = _beaten_by_margin(against_baseline, rules) + _weak_shapes(numbers["recall"], rules.floor)
+    if reasons:
+        return Decision("refused", tuple(reasons), numbers)
+    passed = (
+        f"It beats the baseline by {_points(against_baseline.difference)} (p = {against_baseline.p:.2g}), and no"
+        f" shape's recall is below {rules.floor:.0%}."
+    )
+    if champion_shapes is None:
+        return Decision("champion", (passed, "There is no champion yet."), numbers)
+    if champion_shapes != shapes:
+        return Decision("challenger", (passed, _other_shapes(shapes, champion_shapes)), numbers)
+    if is_champion:
+        return Decision("challenger", (passed, "It is the present champion: no improvement on itself."), numbers)
+    assert champion_said is not None and len(champion_said) == len(labels)
+    against_champion = statistics.paired(labels, cnn_said, champion_said, resamples, seed)
+    numbers["champion"] = asdict(against_champion)
+    better, why = _better_than_champion(against_champion)
+    return Decision("champion" if better else "challenger", (passed, why), numbers)
+
+
+def _beaten_by_margin(pair: Paired, rules: Register) -> list[str]:
+    """What speaks against "better than the baseline by at least `margin`, with p below `alpha`"."""
+    against = []
+    if pair.difference < rules.margin or pair.difference <= 0:
+        against.append(
+            f"It beats the baseline by {_points(pair.difference)}, and must by at least {_points(rules.margin)}."
+        )
+    if pair.p >= rules.alpha:
+        against.append(
+            f"Chance alone differs this much with p = {pair.p:.2g} ({pair.wins} paintings won from the baseline,"
+            f" {pair.losses} lost to it), and p must be below {rules.alpha:g}."
+        )
+    return against
+
+
+def _weak_shapes(recalls: dict[str, float | None], floor: float) -> list[str]:
+    """What speaks against "no shape's recall is below `floor`"; a recall that nothing shows is not above it."""
+    against = []
+    for shape, recall in recalls.items():
+        if recall is None and floor > 0:
+            against.append(f"No test painting shows {shape}, so its recall is unknown, and must be {floor:.0%}.")
+        elif recall is not None and recall < floor:
+            against.append(f"It recognises {recall:.1%} of {shape}, and must recognise {floor:.0%} of each shape.")
+    return against
+
+
+def _other_shapes(shapes: tuple[str, ...], champion: tuple[str, ...]) -> str:
+    new, gone = sorted(set(shapes) - set(champion)), sorted(set(champion) - set(shapes))
+    told = [f"new: {', '.join(new)}"] * bool(new) + [f"gone: {', '.join(gone)}"] * bool(gone)
+    return f"It cannot be compared with the champion, which knows other shapes ({'; '.join(told) or 'reordered'})."
+
+
+def _better_than_champion(pair: Paired) -> tuple[bool, str]:
+    """Whether the interval of the difference lies above zero, and chance is ruled out at the interval's own level.
+
+    The second is not idle: where four paintings differ and all four are won, the bootstrap's interval lies above
+    zero (it redraws none of the four once in 55 times), and a fair coin does as well once in eight.
+    """
+    level = 1 - statistics.CONFIDENCE
+    better = pair.low > 0 and pair.p < level
+    return better, (f"It is {'' if better else 'not shown to be '}better than the champion on the same {_where(pair)}")
+
+
+def _where(pair: Paired) -> str:
+    return (
+        f"paintings: difference {_points(pair.difference)}, interval {_points(pair.low)} to {_points(pair.high)},"
+        f" {pair.wins} won and {pair.losses} lost, p = {pair.p:.2g}."
+    )
+
+
+def _points(difference: float) -> str:
+    """A difference of two shares in percentage points."""
+    return f"{100 * difference:.2f} points"
