@@ -1,6 +1,9 @@
 """The door: Typer commands, one clear line for a user's mistake, exit codes. Imports nothing heavy itself."""
 
+import dataclasses
 import importlib
+import itertools
+import json
 import os
 import sys
 from importlib.metadata import version as installed_version
@@ -94,6 +97,41 @@ def explain(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 def register(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
     """Log both models in MLflow and let the gate decide whether the CNN becomes champion."""
     run_stage("register", params, overrides)
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all scores.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
+        ),
+    ] = None,
+) -> None:
+    """Recognise the shape in pictures. One that cannot be read is named, the others still run."""
+    from strokewise import recogniser
+    from strokewise.errors import PictureError
+
+    loaded = recogniser.load(model)
+    shown, asked = itertools.tee(recogniser.files(paths))
+    count = failed = 0
+    for path, answer in zip(shown, loaded.stream(asked), strict=True):
+        count += 1
+        if isinstance(answer, PictureError):
+            failed += 1
+            problem = {"path": str(path), "error": str(answer)}
+            typer.echo(json.dumps(problem) if as_json else f"{'-':10}      {path}: {answer}", err=not as_json)
+        elif as_json:
+            typer.echo(json.dumps({"path": str(path), **dataclasses.asdict(answer)}))
+        else:
+            typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {path}")
+    if not count:
+        raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
+    if failed:
+        raise PictureError(f"{failed} of {count} pictures could not be read; the others are answered above")
 
 
 def main() -> None:

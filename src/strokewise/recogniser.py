@@ -1,0 +1,117 @@
+"""Any pictures -> shapes: a model folder, loaded once, behind one call; what `strokewise predict` and `load` give.
+
+A recogniser takes files, bytes or arrays of any size; each passes the one door (`pictures.py`) and the network.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from strokewise import network, pictures
+from strokewise.errors import ModelError, PictureError
+
+Source = Path | str | bytes | npt.NDArray[Any]
+T = TypeVar("T")
+BATCH = 256  # pictures in memory at a time
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one picture: `shape` is the likeliest, `confidence` its score, scores sum to 1."""
+
+    shape: str
+    confidence: float
+    scores: dict[str, float]
+
+
+class Recogniser:
+    """A trained network with the door in front of it. `shapes` are the classes it knows, `other` among them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model folder; raises ModelError if it is missing, incomplete or damaged."""
+        self._network = network.load(folder)
+        self.shapes: tuple[str, ...] = self._network.shapes
+
+    def predict(self, sources: Sequence[Source] | Source) -> list[Prediction]:
+        """Recognise pictures: paths, bytes of a file, or arrays (H, W), (H, W, 3) or (H, W, 4); or a single one.
+
+        Raises PictureError for the first that cannot be read; `stream` goes on past it.
+        """
+        if isinstance(sources, Path | str | bytes) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
+            sources = [sources]
+        answers: list[Prediction] = []
+        for answer in self.stream(sources):
+            if isinstance(answer, PictureError):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def stream(self, sources: Iterable[Source]) -> Iterator[Prediction | PictureError]:
+        """One answer a picture, in order: what was recognised, or why it could not be read."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for batch in _batches(sources, BATCH):
+                yield from self._answers(list(pool.map(self._picture, batch)))
+
+    def _picture(self, source: Source) -> npt.NDArray[np.uint8] | PictureError:
+        try:
+            return pictures.picture(Path(source) if isinstance(source, str) else source, self._network.grid)
+        except PictureError as error:
+            return error
+
+    def _answers(self, batch: list[npt.NDArray[np.uint8] | PictureError]) -> Iterator[Prediction | PictureError]:
+        readable = [picture for picture in batch if not isinstance(picture, PictureError)]
+        scores = iter(network.probabilities(self._network, np.stack(readable)) if readable else ())
+        for picture in batch:
+            yield picture if isinstance(picture, PictureError) else self._prediction(next(scores))
+
+    def _prediction(self, scores: npt.NDArray[np.float32]) -> Prediction:
+        best = int(scores.argmax())
+        named = {shape: float(score) for shape, score in zip(self.shapes, scores, strict=True)}
+        return Prediction(self.shapes[best], float(scores[best]), named)
+
+
+def load(model: str | Path | None = None) -> Recogniser:
+    """The recogniser of a model folder, of "models:/name@alias", of an alias ("champion"), or of nothing named.
+
+    Nothing named means the registered champion, and where none is registered `data/model` of this folder.
+    Raises ModelError or RegistryError, one line, if there is no such model.
+    """
+    from strokewise.registry import versions  # imports MLflow only if a registry has to be asked
+
+    if model is None:
+        local = Path("data/model")
+        folder = versions.champion() or local
+        if folder == local and not local.is_dir():
+            raise ModelError(
+                "no champion is registered and there is no data/model here; run `make repro`, or name a --model"
+            )
+        return Recogniser(folder)
+    if isinstance(model, str) and not Path(model).is_dir():
+        if model.startswith("models:/"):
+            return Recogniser(versions.folder(model))
+        if "/" not in model and os.sep not in model:
+            return Recogniser(versions.folder(f"models:/strokewise@{model}"))
+    return Recogniser(Path(model))
+
+
+def files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The pictures that `paths` name: files as they are, folders searched to any depth, in sorted order."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        else:
+            yield path
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
