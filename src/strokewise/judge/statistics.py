@@ -99,7 +99,7 @@ def log_loss(labels: Ints, probabilities: Floats) -> float:
 
 def reliability(labels: Ints, probabilities: Floats, bins: int = 10) -> list[Bin]:
     """The paintings in `bins` equal ranges of the confidence in the answer; empty ranges are left out."""
-    confidence = probabilities.max(axis=1).astype(np.float64)
+    confidence = np.minimum(probabilities.max(axis=1).astype(np.float64), 1)  # float32 rounds some above 1
     return binned(confidence, labels == probabilities.argmax(axis=1), np.linspace(0, 1, bins + 1))
 
 
@@ -122,7 +122,8 @@ def binned(values: Floats, right: NDArray[np.bool_], edges: Sequence[float] | Fl
     """How often `right` (N,) in each range [edge, next edge) of `values` (N,), the last range closed; empty ranges
     are left out. Values outside all ranges are an error of ours."""
     limits = np.asarray(edges, dtype=np.float64)
-    assert values.min() >= limits[0] and values.max() <= limits[-1]
+    assert values.min() >= limits[0]
+    assert values.max() <= limits[-1]
     place = np.clip(np.searchsorted(limits, values, side="right") - 1, 0, len(limits) - 2)
     found = []
     for i in range(len(limits) - 1):
