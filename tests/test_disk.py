@@ -1,0 +1,51 @@
+"""Whole or not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from strokewise import disk
+
+
+def test_a_file_and_a_folder_are_replaced_whole(tmp_path: Path) -> None:
+    for _ in range(2):
+        with disk.replacing(tmp_path / "folder") as fresh:
+            fresh.mkdir()
+            (fresh / "a").write_text("new")
+        disk.write_text(tmp_path / "file", "new")
+    assert (tmp_path / "folder" / "a").read_text() == "new"
+    assert (tmp_path / "file").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("mistake", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_after_a_failure_the_old_stands_and_nothing_else_is_left(tmp_path: Path, mistake: BaseException) -> None:
+    def fail_half_way() -> None:
+        with disk.replacing(tmp_path / "folder") as fresh:
+            fresh.mkdir()
+            (fresh / "half").write_text("written")
+            raise mistake
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("old")
+    with pytest.raises(type(mistake)):
+        fail_half_way()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/a"]
+
+
+def test_json_has_the_same_bytes_for_the_same_value_and_refuses_what_json_has_no_word_for(tmp_path: Path) -> None:
+    disk.write_json(tmp_path / "a", {"b": 1, "a": [0.1]})
+    disk.write_json(tmp_path / "b", {"a": [0.1], "b": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert json.loads((tmp_path / "a").read_text()) == {"a": [0.1], "b": 1}
+    with pytest.raises(ValueError, match="Out of range float"):
+        disk.write_json(tmp_path / "a", {"x": float("nan")})
+    assert json.loads((tmp_path / "a").read_text()) == {"a": [0.1], "b": 1}
+
+
+def test_home_is_the_checkout_that_dvc_was_called_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert disk.home() == tmp_path
+    monkeypatch.setenv("DVC_ROOT", "/somewhere/else")
+    assert disk.home() == Path("/somewhere/else")

@@ -1,0 +1,101 @@
+"""params.yaml: what does not fit is named with what is allowed, in one line and at once."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from strokewise.errors import ParamsError
+from strokewise.params import Params
+
+
+def load(root: Path, *overrides: str) -> Params:
+    return Params.load(root / "params.yaml", overrides)
+
+
+def test_the_file_in_git_is_valid_and_frozen(root: Path) -> None:
+    params = load(root)
+    assert params.generate.train == 600
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_overrides_replace_single_values(root: Path) -> None:
+    params = load(root, "train.epochs=7", "train.learning_rate=3e-3", "network.lines=fixed")
+    assert (params.train.epochs, params.train.learning_rate, params.network.lines) == (7, 0.003, "fixed")
+    assert params.train.batch_size == load(root).train.batch_size
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", r"train\.epoch is unknown; did you mean epochs\?"),
+        ("trian.epochs=3", r"trian is unknown; did you mean train\?"),
+        ("house.door=1", r"house is unknown; allowed: generate, network, train, baseline"),
+        ("train.epochs=0", r"train\.epochs is 0; it must be a whole number ≥ 1"),
+        ("train.epochs=many", r"train\.epochs is 'many'; it must be a whole number ≥ 1"),
+        ("train.epochs=2.5", r"train\.epochs is 2\.5; it must be a whole number"),
+        ("train.epochs=true", r"train\.epochs is True; it must be a whole number"),
+        ("train.epochs=", r"train\.epochs is nothing; it must be a whole number"),
+        ("generate.imprecision=3", r"generate\.imprecision is 3; it must be a number ≥ 0 and ≤ 2"),
+        ("generate.imprecision=.nan", r"generate\.imprecision is nan; it must be a number"),
+        ("network.lines=seed", r"'seed'; it must be one of fixed, seeded, learned; did you mean seeded\?"),
+        ("register.alpa=1", r"register\.alpa is unknown; did you mean alpha\?"),
+        ("train", r"is not section\.key=value; write, say, --set train\.epochs=40"),
+        ("train=3", r"is not section\.key=value"),
+        ("train.epochs.more=3", r"train\.epochs is \d+, not a section"),
+        ("train.epochs=[3", r"the value cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_named(root: Path, override: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=message) as caught:
+        load(root, override)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds nothing; it must hold the sections generate, network"),
+        ("- 1", r"holds \[1\]; it must hold the sections"),
+        ("generate: [", "cannot be read: .*; mend it"),
+        ("generate: 3", r"generate is 3; it must be a section with seed, train"),
+        ("\x00", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=message):
+        Params.load(path)
+
+
+def test_a_missing_section_and_a_missing_key_are_named(root: Path, tmp_path: Path) -> None:
+    text = (root / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("  epochs:", "  # epochs:"))
+    with pytest.raises(ParamsError, match=r"train\.epochs is missing; add it \(Times that"):
+        Params.load(path)
+    path.write_text(text.replace("\ntrain:", "\ntrained:"))
+    with pytest.raises(ParamsError, match=r"train is missing; add it .*\(and 1 more like it\)"):
+        Params.load(path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"no .*params\.yaml here; run strokewise in the root"):
+        Params.load(tmp_path / "params.yaml")
+
+
+def test_a_mistake_is_one_line_exit_code_2_within_a_second_and_touches_nothing(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    words = [sys.executable, "-m", "strokewise", "train", "--set", "train.epoch=3"]
+    start = time.perf_counter()
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    took = time.perf_counter() - start
+    assert done.returncode == 2
+    assert done.stderr == "strokewise: params.yaml: train.epoch is unknown; did you mean epochs?\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+    assert took < 10, "a second on a quiet machine; ten would mean that something heavy was imported first"
