@@ -46,9 +46,29 @@ class Network(Section):
     grid: int = Field(ge=16, le=1024)
     """Width and height of the picture that the network sees, in pixels."""
     lines: Literal["fixed", "seeded", "learned"]
-    """The 2×2 line filters: fixed, a start for learning, or learned from scratch."""
+    """The four 2×2 line filters: fixed, a start for learning, or learned from scratch."""
+    extra: int = Field(ge=0, le=252)
+    """Learned 2×2 filters beside the four."""
+    depth: int | None = Field(ge=1, le=16)
+    """Convolution stages after the lines; null follows the grid."""
     width: int = Field(ge=1, le=1024)
-    """Feature maps after the first convolution; every later stage has twice as many."""
+    """Feature maps of the curves; every later stage has twice as many."""
+    widest: int = Field(ge=1, le=4096)
+    """But no stage has more maps than this."""
+    kernel: int = Field(ge=1, le=15)
+    """Width and height of the filters after the lines."""
+    stride: int = Field(ge=1, le=8)
+    """Pixels from one place of a filter to the next."""
+    padding: Literal["zero", "valid"]
+    """Whether maps get a frame of zeros before a convolution, or shrink."""
+    pooling: Literal["max", "average", "strided"]
+    """How a map gets smaller: the best of four, their mean, or a convolution with twice the stride."""
+    activation: Literal["relu", "leaky", "gelu", "silu"]
+    """What follows each convolution."""
+    normalisation: Literal["batch", "group", "none"]
+    """What makes the maps of a stage comparable."""
+    hidden: int = Field(ge=0, le=4096)
+    """Units of the fully connected layer before the last; 0 leaves it out."""
 
 
 class Train(Section):
