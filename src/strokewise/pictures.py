@@ -1,0 +1,349 @@
+"""The one door for pixels: any file, bytes or array -> the picture that the network sees.
+
+`decode`: a path, encoded bytes or an array -> a scene, uint8 (H, W) grey or (H, W, 3) RGB.
+`picture`: the same -> a picture, uint8 (G, G), 0 = bare paper, 255 = full ink: the paper evened out, light or
+dark ink found by itself, cropped to the ink, centred with a margin, its aspect kept, its lines never lost.
+Training, judging, prediction and serving all pass here. Pure functions without state: any thread may call them.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from strokewise import headers
+from strokewise.errors import PictureError
+
+Scene = NDArray[np.uint8]
+Picture = NDArray[np.uint8]
+
+LEAST_SIDE = 8  # pixels: below it nothing has a shape
+MOST_PIXELS = 2**26  # 8192×8192, above a telephone's camera
+MOST_BYTES = 2**27  # of an encoded file
+WORKING_SIDE = 4096  # pixels: larger scenes are averaged down to it first
+THUMB_SIDE = 48  # pixels: the thumbnail on which the paper is found
+SEARCH_SIDE = 160  # pixels: the picture on which the ink is searched for its frame
+FAINTEST = 12  # levels of 255 by which ink must differ from its paper
+MARGIN = 1 / 16  # of the ink's longer side, left free around it
+THINNEST = 1 / 43  # of the grid: thinner lines are thickened (to 1.5 of 64 pixels)
+REACH = 2  # pixels: ink closer than twice this is one part
+SPECK = 0.2  # of the largest part: smaller ones that lie further away than this are specks
+
+
+def picture(source: Path | bytes | NDArray[np.generic], grid: int) -> Picture:
+    """The canonical picture of `source`: uint8 (grid, grid), 0 = bare paper, 255 = full ink.
+
+    Raises PictureError for whatever `decode` refuses and for a page on which nothing stands out.
+    """
+    ink = _ink(_grey(decode(source)))
+    pyramid = [ink]
+    while max(pyramid[-1].shape) > SEARCH_SIDE:
+        pyramid.append(_halved(pyramid[-1]))
+    (left, top, right, bottom), kept = _frame(pyramid[-1])
+    level = len(pyramid) - 1  # the smallest on which the frame still holds twice the grid's pixels
+    while level > 0 and max(right - left, bottom - top) * 2 ** (len(pyramid) - 1 - level) < 2 * grid:
+        level -= 1
+    factor = 2 ** (len(pyramid) - 1 - level)
+    ink = pyramid[level] if kept is None else _masked(pyramid[level], kept)
+    return _fitted(ink, left * factor, top * factor, right * factor, bottom * factor, grid)
+
+
+def decode(source: Path | bytes | NDArray[np.generic]) -> Scene:
+    """A scene, uint8 (H, W) or (H, W, 3) RGB, from a file, its bytes or an array.
+
+    Files: PNG, JPEG, WebP, BMP, the first frame of a GIF; 1 to 16 bits; grey, RGB, RGBA or palette. Arrays: (H, W),
+    (H, W, 1), (H, W, 3) or (H, W, 4) of bool, of uint16, of whole numbers up to 255, or of floats in 0..1 or 0..255.
+    What is transparent becomes white, or black where only white ink would be left. Raises PictureError, one line.
+    """
+    scene = _opaque(_checked(source) if isinstance(source, np.ndarray) else _decoded(_bytes(source)))
+    if min(scene.shape[:2]) < LEAST_SIDE:
+        raise PictureError(f"{_size(scene)} pixels hold no shape; give at least {LEAST_SIDE}×{LEAST_SIDE}")
+    return scene
+
+
+# --- from a file or an array to a scene
+
+
+def _bytes(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    elif isinstance(source, Path | str):
+        path = Path(source)
+        try:
+            if path.exists() and not path.is_file():
+                raise PictureError(f"{path} is no file; name a picture: {headers.FORMATS}")
+            if (size := path.stat().st_size) > MOST_BYTES:
+                raise PictureError(f"{path} holds {size:,} bytes; at most {MOST_BYTES:,} are read: shrink it")
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise PictureError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    else:
+        raise PictureError(f"a {type(source).__name__} is no picture; give a path, bytes or an array")
+    if len(data) > MOST_BYTES:
+        raise PictureError(f"{len(data):,} bytes; at most {MOST_BYTES:,} are read: shrink the picture")
+    if not data:
+        raise PictureError(f"the file is empty; give a picture: {headers.FORMATS}")
+    return data
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    """Decode to uint8 (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, after the header has been believed."""
+    header = headers.read(data)
+    _bounded(header.width, header.height)
+    if not header.whole:
+        raise PictureError(f"the {header.format} ends too early; it is truncated: get it again")
+    coded = np.frombuffer(data, np.uint8)
+    try:
+        scene = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)  # keeps alpha and 16 bits, but leaves EXIF's turn undone
+        if scene is not None and header.exif and not (scene.ndim == 3 and scene.shape[2] == 4):
+            scene = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    except (cv2.error, MemoryError):
+        scene = None
+    if scene is None:
+        raise PictureError(f"the {header.format} cannot be decoded; it is damaged or truncated: get it again")
+    if scene.dtype == np.uint16:
+        scene = cv2.convertScaleAbs(scene, alpha=1 / 257)
+    if scene.ndim == 3:
+        scene = cv2.cvtColor(scene, cv2.COLOR_BGRA2RGBA if scene.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    return scene
+
+
+def _checked(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """An array as uint8 (H, W), (H, W, 3) or (H, W, 4)."""
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise PictureError(f"an array of shape {array.shape} is no picture; give (H, W), (H, W, 3) or (H, W, 4)")
+    if array.size == 0:
+        raise PictureError(f"an array of shape {array.shape} holds no pixels; give at least {LEAST_SIDE}×{LEAST_SIDE}")
+    _bounded(array.shape[1], array.shape[0])
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind not in "buif":
+        raise PictureError(f"an array of {array.dtype} is no picture; give bool, whole numbers or floats")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise PictureError("the array holds NaN or infinity; every pixel must be a number in 0..1 or 0..255")
+    low, high = float(array.min()), float(array.max())
+    most = 65535 if array.dtype == np.uint16 else 255
+    if low < 0 or high > most:
+        raise PictureError(f"the array's values go from {low:g} to {high:g}; they must lie in 0..1 or 0..{most}")
+    scale = 255 if array.dtype == bool or (array.dtype.kind == "f" and high <= 1) else 255 / most
+    return np.ascontiguousarray(np.rint(array * np.float32(scale)), dtype=np.uint8)
+
+
+def _bounded(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise PictureError(f"the picture says it is {width}×{height} pixels; it is damaged: get it again")
+    if width * height > MOST_PIXELS:
+        raise PictureError(f"{width}×{height} pixels are too many; at most {MOST_PIXELS:,} are decoded: shrink it")
+
+
+def _opaque(scene: NDArray[np.uint8]) -> Scene:
+    """Lay RGBA on white paper; on black where white would swallow everything that is there."""
+    if scene.ndim == 2 or scene.shape[2] == 3:
+        return scene
+    colour, alpha = np.ascontiguousarray(scene[:, :, :3]), scene[:, :, 3]
+    if alpha.min() == 255:
+        return colour
+    cover = cv2.merge([alpha] * 3)
+    inked = cv2.multiply(colour, cover, scale=1 / 255)
+    on_white: Scene = cv2.add(inked, cv2.bitwise_not(cover))
+    return on_white if int(on_white.min()) < 255 - FAINTEST else inked
+
+
+def _size(scene: Scene) -> str:
+    return f"{scene.shape[1]}×{scene.shape[0]}"
+
+
+# --- from a scene to ink on bare paper
+
+
+def _grey(scene: Scene) -> NDArray[np.uint8]:
+    """Grey along the colours' own main axis, uint8 (H, W): yellow ink on white paper stays visible.
+
+    The axis is the first principal component of the colours of some 4,096 pixels, drawn a little towards neutral.
+    """
+    if max(scene.shape) > WORKING_SIDE:
+        shrink = WORKING_SIDE / max(scene.shape)
+        size = tuple(max(LEAST_SIDE, round(side * shrink)) for side in scene.shape[1::-1])
+        scene = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
+    if scene.ndim == 2:
+        return scene
+    step = max(1, int(np.sqrt(scene.shape[0] * scene.shape[1] / 4096)))
+    colours = scene[::step, ::step].reshape(-1, 3).astype(np.float64)  # sums of whole numbers: the same in any order
+    mean = colours.mean(0)
+    spread = colours.T @ colours / len(colours) - np.outer(mean, mean) + 4.0
+    axis = np.linalg.eigh(spread)[1][:, -1]
+    axis = axis / np.abs(axis).sum() * (1 if axis.sum() >= 0 else -1)
+    turn = np.append(axis, -255 * np.minimum(axis, 0).sum())[None].astype(np.float32)
+    grey: NDArray[np.uint8] = cv2.transform(scene, turn)
+    return grey
+
+
+def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Ink on bare paper, uint8 (H, W), from a page of any shade: 0 where the paper's own level is, 255 full ink.
+
+    Raises PictureError if nothing stands out from the paper and its grain.
+    """
+    paper, dark = _paper(grey)
+    behind = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    ink: NDArray[np.uint8] = cv2.subtract(behind, grey) if dark else cv2.subtract(grey, behind)
+    grain = _grain(grey)
+    split, above = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    level = cv2.mean(ink, above)[0]
+    if level < max(FAINTEST, 4 * grain):
+        raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
+    low = max(0.25 * level, 2.5 * grain)
+    high = max(0.75 * level, low + 1)
+    ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return cv2.LUT(ink, ramp)
+
+
+def _grain(grey: NDArray[np.uint8]) -> float:
+    """Standard deviation of the paper's noise in levels: from the median step between neighbours (normal noise)."""
+    steps = cv2.absdiff(grey[::2, 1:], grey[::2, :-1])
+    counts = np.cumsum(np.bincount(steps.ravel(), minlength=256))
+    return float(np.searchsorted(counts, counts[-1] / 2)) / 0.954
+
+
+def _paper(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
+    """The bare paper's level all over the page, uint8 and small, and whether the ink is darker than it.
+
+    Paper is what small steps lead to from the page's edge: shade is crossed, a stroke or the rim of a fill is not.
+    What lies at the level that this paper would have there (within a closed outline) is paper, too.
+    """
+    shrink = min(1.0, THUMB_SIDE / max(grey.shape))
+    size = tuple(max(4, round(side * shrink)) for side in grey.shape[::-1])
+    thumb = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    tolerance = 4 + 3 * _grain(thumb)
+    bare = _reached(thumb, tolerance)
+    level = _spread(thumb, bare)
+    off = np.abs(thumb - level)
+    tolerance += 3 * float(np.median(off[bare]))
+    level = _spread(thumb, off < tolerance)
+    darker = cv2.subtract(level - tolerance, thumb.astype(np.float32)).clip(0).sum()
+    lighter = cv2.subtract(thumb.astype(np.float32), level + tolerance).clip(0).sum()
+    return np.rint(level).clip(0, 255).astype(np.uint8), bool(darker >= lighter)
+
+
+def _reached(thumb: NDArray[np.uint8], tolerance: float) -> NDArray[np.bool_]:
+    """Pixels that steps of at most `tolerance` levels lead to from twelve places along the edge: bool (h, w)."""
+    height, width = thumb.shape
+    mask = np.zeros((height + 2, width + 2), np.uint8)
+    across, down = width - 1, height - 1
+    seeds = {(round(across * part), y) for part in (0, 1 / 3, 2 / 3, 1) for y in (0, down)}
+    seeds |= {(x, round(down * part)) for part in (1 / 3, 2 / 3) for x in (0, across)}
+    areas = [0]
+    for x, y in sorted(seeds):
+        areas.append(0)
+        if not mask[y + 1, x + 1]:
+            flags = 4 | cv2.FLOODFILL_MASK_ONLY | (len(areas) - 1) << 8
+            areas[-1] = cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, flags)[0]
+    wide = np.array(areas) * 16 >= thumb.size  # a stroke that runs off the page is reached, but narrow
+    wide[0] = False
+    reached = wide[mask[1:-1, 1:-1]]
+    return reached if reached.any() else np.ones_like(reached)
+
+
+def _spread(thumb: NDArray[np.uint8], bare: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The level of the `bare` pixels, carried on beneath the others: a quadratic surface plus what it leaves, blurred.
+
+    float32 (h, w). Far from bare paper, within a wide fill, only the surface speaks.
+    """
+    basis = _basis(*thumb.shape)
+    weight = bare.astype(np.float32)
+    inside = basis * weight.ravel()[:, None]
+    normal = inside.T @ basis + np.eye(6, dtype=np.float32) * (1e-3 * thumb.size)
+    normal[0, 0] -= 1e-3 * thumb.size * (bare.any())
+    surface = (basis @ np.linalg.solve(normal, inside.T @ thumb.ravel().astype(np.float32))).reshape(thumb.shape)
+    left = cv2.GaussianBlur((thumb - surface) * weight, (0, 0), 2.0)
+    level: NDArray[np.float32] = surface + left / (cv2.GaussianBlur(weight, (0, 0), 2.0) + 0.05)
+    return level
+
+
+@cache
+def _basis(height: int, width: int) -> NDArray[np.float32]:
+    """1, x, y, x², xy, y² at every pixel, x and y in -1..1: float32 (height × width, 6)."""
+    y, x = (part.ravel() for part in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1).astype(np.float32)
+
+
+# --- from ink to the picture
+
+
+def _halved(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Half the size, between mean and maximum of four pixels, so that a hairline does not fade away."""
+    tall, wide = (side + side % 2 for side in ink.shape)
+    even = cv2.copyMakeBorder(ink, 0, tall - ink.shape[0], 0, wide - ink.shape[1], cv2.BORDER_REPLICATE)
+    columns = cv2.max(even[:, ::2], even[:, 1::2])
+    most = cv2.max(columns[::2], columns[1::2])
+    return cv2.addWeighted(most, 0.5, cv2.resize(even, (wide // 2, tall // 2), interpolation=cv2.INTER_AREA), 0.5, 0)
+
+
+def _frame(ink: NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], NDArray[np.uint8] | None]:
+    """Where the shape is: left, top, right, bottom in pixels, and 255 where its parts are, if others were dropped.
+
+    A part is ink with gaps of at most 4 pixels.
+    """
+    solid = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
+    joined = cv2.dilate(solid, np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
+    kept = None
+    if count > 2 and not (keep := _belonging(stats[1:].astype(np.int64), ink.shape)).all():
+        kept = np.append(0, keep * 255).astype(np.uint8)[labels]
+        solid = cv2.bitwise_and(solid, kept)
+    left, top, width, height = cv2.boundingRect(solid)
+    return (left, top, left + width, top + height), kept
+
+
+def _belonging(stats: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which parts make the shape, bool (n,), from OpenCV's statistics of them (n, 5).
+
+    Dropped are specks away from the largest part, and what comes in over the page's edge where the largest does not.
+    """
+    starts, ends, areas = stats[:, :2], stats[:, :2] + stats[:, 2:4], stats[:, 4]
+    main = int(areas.argmax())
+    extent = (ends - starts).max(1) - 2 * REACH
+    gap = np.maximum(starts - ends[main], starts[main] - ends).max(1) + 2 * REACH
+    near = gap <= np.minimum(SPECK * extent[main], 3 * extent)
+    cut = ((starts <= 0) | (ends >= [shape[1], shape[0]])).any(1)
+    foreign = cut & ~cut[main] & (areas < 0.6 * areas[main])
+    keep: NDArray[np.bool_] = (near | (extent >= SPECK * extent[main])) & ~foreign
+    keep[main] = True
+    return keep
+
+
+def _masked(ink: NDArray[np.uint8], kept: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`ink` where `kept`, which may be smaller, is not 0."""
+    factor = -(-ink.shape[0] // kept.shape[0])
+    if factor > 1:  # the pyramid rounds up, so a plain stretch would slip
+        kept = kept.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
+    return cv2.bitwise_and(ink, np.ascontiguousarray(kept))
+
+
+def _fitted(ink: NDArray[np.uint8], left: int, top: int, right: int, bottom: int, grid: int) -> Picture:
+    """The ink within the box, centred with its margin on (grid, grid), lines at least `THINNEST` wide."""
+    longer = max(right - left, bottom - top)
+    side = max(4, round(longer * (1 + 2 * MARGIN)))
+    x, y = (left + right - side) // 2, (top + bottom - side) // 2
+    inside = ink[max(y, 0) : y + side, max(x, 0) : x + side]
+    above, before = max(-y, 0), max(-x, 0)
+    below, after = side - above - inside.shape[0], side - before - inside.shape[1]
+    square = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_CONSTANT, value=0)
+    while square.shape[0] >= 4 * grid:
+        square = _halved(square)
+    shrinks = square.shape[0] > 2 * grid
+    square = cv2.resize(square, (2 * grid,) * 2, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    square = cv2.LUT(square, _SHARPEN)
+    grown = cv2.dilate(square, _PLUS)
+    solid = int(cv2.countNonZero(square))
+    width = 2 * solid / max(1, cv2.countNonZero(grown) - solid)  # area over half the rim's length
+    if width < 2 * THINNEST * grid:
+        square = grown
+    return cv2.resize(square, (grid, grid), interpolation=cv2.INTER_AREA)
+
+
+_PLUS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_SHARPEN = np.clip((np.arange(256) / 255 - 0.2) * (255 / 0.4), 0, 255).astype(np.uint8)  # a faded line is full again
