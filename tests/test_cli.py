@@ -1,0 +1,131 @@
+"""The door: exit codes, one line for a user's mistake, what the commands say."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from strokewise import cli, network
+from strokewise.errors import Refusal, UserError
+from strokewise.params import Params
+
+STAGES = ["generate", "train", "baseline", "evaluate", "explain", "register"]
+
+
+@pytest.fixture(scope="session")
+def model(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of an untrained network: the plumbing does not mind."""
+    folder = tmp_path_factory.mktemp("model") / "model"
+    settings = Params.load(root / "params.yaml", ["network.grid=32", "network.width=8"]).network
+    network.save(network.Network(("circle", "other"), settings), folder, {"fingerprint": "0" * 64})
+    return folder
+
+
+@pytest.fixture
+def drawing(tmp_path: Path) -> Path:
+    scene = np.full((90, 70, 3), 255, np.uint8)
+    cv2.circle(scene, (35, 45), 20, (0, 0, 0), 2)
+    path = tmp_path / "drawings" / "circle.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), scene)
+    return path
+
+
+def strokewise(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "strokewise", *words], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("command", [*STAGES, "predict", "ui", "network"])
+def test_every_command_has_a_help_that_says_what_it_does(command: str) -> None:
+    done = CliRunner().invoke(cli.app, [command, "--help"], terminal_width=120)
+    assert done.exit_code == 0
+    assert len(done.output) > 200
+
+
+def test_version(root: Path) -> None:
+    done = strokewise("--version", cwd=root)
+    assert done.stdout.startswith("strokewise 0.")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_needs_the_parameters_and_says_where(stage: str, tmp_path: Path) -> None:
+    done = strokewise(stage, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("strokewise: no params.yaml here; run strokewise in the root")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["train", "baseline", "evaluate", "explain", "register"])
+def test_a_stage_without_its_inputs_says_what_to_run(stage: str, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    done = strokewise(stage, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "run `" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"params.yaml", ".strokewise"}
+
+
+@pytest.mark.parametrize(("error", "code"), [(UserError("a\nb"), 2), (Refusal("no"), 3), (KeyboardInterrupt(), 130)])
+def test_exit_codes(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == code
+    assert len(capsys.readouterr().err.splitlines()) <= 1
+
+
+def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path) -> None:
+    table = strokewise("predict", str(drawing), "--model", str(model), cwd=drawing.parent)
+    assert table.returncode == 0
+    assert table.stdout.split()[0] in {"circle", "other"}
+    lines = strokewise("predict", str(drawing.parent), "--json", "--model", str(model), cwd=drawing.parent)
+    answer = json.loads(lines.stdout)
+    assert set(answer) == {"path", "shape", "confidence", "scores"}
+    assert answer["path"] == str(drawing)
+    assert answer["confidence"] == max(answer["scores"].values()) == answer["scores"][answer["shape"]]
+    assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path) -> None:
+    (drawing.parent / "broken.png").write_bytes(drawing.read_bytes()[:60])
+    missing = drawing.parent / "missing.png"
+    done = strokewise("predict", str(drawing.parent), str(missing), "--json", "--model", str(model), cwd=drawing.parent)
+    broken, good, absent = (json.loads(line) for line in done.stdout.splitlines())
+    assert set(broken) == set(absent) == {"path", "error"}
+    assert good["path"] == str(drawing)
+    assert done.returncode == 2
+    assert "2 of 3 pictures could not be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "."], "no champion is registered and there is no data/model here; run `make repro`"),
+        (["predict", ".", "--model", "nowhere/model"], "no model in nowhere/model"),
+        (["predict", ".", "--model", "champion"], "champion"),
+        (["predict", "--model", "x"], "Missing argument"),
+        (["tarin"], "No such command"),
+    ],
+)
+def test_what_predict_cannot_do_is_said(words: list[str], message: str, tmp_path: Path) -> None:
+    done = strokewise(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_an_empty_folder_is_said(model: Path, tmp_path: Path) -> None:
+    done = strokewise("predict", str(tmp_path), "--model", str(model), cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"no pictures in {tmp_path}" in done.stderr
