@@ -1,0 +1,148 @@
+"""float32 (N, 1, G, G) pictures in [0, 1] -> as many, each drawn a little differently; labels stay what they were.
+
+Small batch functions, each with its own amount for every sample: one amount for a whole batch would shift what batch
+normalisation measures. Only what leaves any shape what it is: there is no mirror and no large turn, because a shape
+yet to come may be a letter or an arrow with a direction; the painter knows what each shape allows and has done it.
+
+The amounts are drawn first (`draw`), on the CPU and for a whole batch, and then used (`apply`) on any device and any
+part of the batch: so several processes together see exactly the pictures that one would see.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+# The amounts at strength 1, found by the search that `stages/train.py` tells about.
+TURN = math.radians(12)
+STRETCH = 0.12  # of width and of height, each for itself
+SHEAR = 0.12
+SHIFT = 0.06  # of the grid
+WARP = 0.035  # standard deviation of the elastic warp's knots, of the grid
+KNOTS = 5  # along each side
+THICKER, THINNER = 0.9, 0.35  # of what a 3×3 dilation adds and a 3×3 erosion takes
+CUT = 0.2  # widest piece rubbed out, of the grid
+CUT_CHANCE = 0.5
+NOISE = 0.06  # standard deviation, of full ink
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What happens to each of N samples. All on the CPU until `on` moves them."""
+
+    affine: Tensor  # (N, 2, 3): from a place in the new picture to one in the old, both in [-1, 1]
+    knots: Tensor  # (N, 2, KNOTS, KNOTS): elastic displacement, in the same units
+    thickness: Tensor  # (N,): towards the dilated (above 0) or the eroded picture (below)
+    cuts: Tensor  # (N, 4): left, top, right, bottom of what is rubbed out, in [0, 1]; empty where left = right
+    noise: Tensor  # (N,): standard deviation
+    offsets: Tensor  # (N, 2): where in the field each sample's noise lies, in [0, 1)
+    field: Tensor  # (2G, 2G): standard normal, shared by the batch
+
+    def part(self, wanted: slice) -> "Amounts":
+        """The amounts of some of the samples."""
+        return dataclasses.replace(
+            self, **{name: value[wanted] for name, value in vars(self).items() if name != "field"}
+        )
+
+    def on(self, device: torch.device) -> "Amounts":
+        """The same amounts on another device."""
+        return Amounts(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+def augment(batch: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+    """float32 (N, 1, G, G) in [0, 1] -> the same shape and range; `generator` lives on the CPU; `strength` 0: as is."""
+    if strength == 0:
+        return batch
+    return apply(batch, draw(len(batch), batch.shape[-1], generator, strength).on(batch.device))
+
+
+def draw(count: int, grid: int, generator: Generator, strength: float = 1.0) -> Amounts:
+    """The amounts for `count` pictures of `grid`×`grid` pixels."""
+
+    def uniform(*size: int) -> Tensor:
+        return (2 * torch.rand(count, *size, generator=generator) - 1) * strength
+
+    angle, shear = uniform() * TURN, uniform() * SHEAR
+    stretch = 1 + uniform(2) * STRETCH
+    shift = uniform(2) * SHIFT * 2  # the coordinates are 2 wide
+    cos, sin = angle.cos(), angle.sin()
+    turned = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # (N, 2, 2)
+    sheared = torch.eye(2).repeat(count, 1, 1)
+    sheared[:, 0, 1] = shear
+    linear = turned @ sheared * stretch.unsqueeze(1)
+    knots = torch.randn(count, 2, KNOTS, KNOTS, generator=generator) * (WARP * 2 * strength)
+    thickness = uniform()
+    centre = torch.rand(count, 2, generator=generator)
+    wanted = torch.rand(count, 1, generator=generator) < CUT_CHANCE
+    half = torch.rand(count, 1, generator=generator) * wanted * (CUT / 2 * strength)
+    return Amounts(
+        affine=torch.cat([linear, shift.unsqueeze(2)], 2),
+        knots=knots,
+        thickness=torch.where(thickness > 0, thickness * THICKER, thickness * THINNER),
+        cuts=torch.cat([centre - half, centre + half], 1),
+        noise=uniform().abs() * NOISE,
+        offsets=torch.rand(count, 2, generator=generator),
+        field=torch.randn(2 * grid, 2 * grid, generator=generator),
+    )
+
+
+def apply(batch: Tensor, amounts: Amounts) -> Tensor:
+    """What a hand, a pen and a scan do, in their order."""
+    batch = bend(batch, amounts.affine, amounts.knots)
+    batch = thicken(batch, amounts.thickness)
+    batch = rub_out(batch, amounts.cuts)
+    return speckle(batch, amounts.noise, amounts.offsets, amounts.field)
+
+
+def bend(batch: Tensor, affine: Tensor, knots: Tensor) -> Tensor:
+    """Turn, stretch, shear and shift, and warp like rubber: one bilinear sampling for all of it."""
+    N, _, grid, _ = batch.shape
+    at = (2 * torch.arange(grid, device=batch.device) + 1) / grid - 1  # centres of pixels, in [-1, 1]
+    across, down, shift = affine.view(N, 1, 1, 2, 3).unbind(-1)
+    rigid = across * at.view(1, 1, grid, 1) + (down * at.view(1, grid, 1, 1) + shift)  # (N, G, G, 2): x and y
+    weights = _bumps(at, knots.shape[-1])  # (G, KNOTS); as matrix products a fifth of the cost of interpolate()
+    columns = knots @ weights.T  # (N, 2, KNOTS, G)
+    rubber = weights @ columns.permute(0, 2, 3, 1).reshape(N, -1, grid * 2)  # (N, G, 2G)
+    return functional.grid_sample(batch, rigid + rubber.view(N, grid, grid, 2), align_corners=False)
+
+
+def _bumps(at: Tensor, knots: int) -> Tensor:
+    """How much each of `knots` evenly spread over [-1, 1] moves what is at `at`: smooth, summing to one."""
+    distance = (at.unsqueeze(1) - torch.linspace(-1, 1, knots, device=at.device)) * (knots - 1) / 2
+    return (-(distance**2)).softmax(1)
+
+
+def thicken(batch: Tensor, thickness: Tensor) -> Tensor:
+    """Blend with the 3×3 dilated (1) or the eroded (-1) picture: a broader or a finer pen."""
+    amount = thickness.view(-1, 1, 1, 1)
+    broader = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
+    broader = broader.lerp(_dilated(broader), amount.abs())
+    return torch.where(amount > 0, broader, 1 - broader)
+
+
+def _dilated(batch: Tensor) -> Tensor:
+    """The largest of each 3×3 neighbourhood, along rows and then columns: a tenth of the cost of max_pool2d()."""
+    framed = functional.pad(batch, (1, 1, 1, 1))
+    rows = torch.maximum(torch.maximum(framed[..., :-2], framed[..., 1:-1]), framed[..., 2:])
+    return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
+
+
+def rub_out(batch: Tensor, cuts: Tensor) -> Tensor:
+    """Bare paper inside a square: the pen did not touch, or a thumb did."""
+    grid = batch.shape[-1]
+    at = (torch.arange(grid, device=batch.device) + 0.5) / grid
+    left, top, right, bottom = cuts.unsqueeze(2).unbind(1)  # (N, 1) each
+    columns = (at >= left) & (at < right)  # (N, G)
+    rows = (at >= top) & (at < bottom)
+    return batch.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
+
+
+def speckle(batch: Tensor, noise: Tensor, offsets: Tensor, field: Tensor) -> Tensor:
+    """Add grain of the given standard deviations: each sample gets its own window of the field."""
+    grid = batch.shape[-1]
+    y, x = (offsets * grid).long().unbind(1)
+    windows = field.unfold(0, grid, 1).unfold(1, grid, 1)  # a view (G + 1, G + 1, G, G)
+    return (batch + windows[y, x].unsqueeze(1) * noise.view(-1, 1, 1, 1)).clamp(0, 1)
