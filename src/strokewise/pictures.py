@@ -6,38 +6,38 @@ dark ink found by itself, cropped to the ink, centred with a margin, its aspect 
 Training, judging, prediction and serving all pass here. Pure functions without state: any thread may call them.
 """
 
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike as Image
 from numpy.typing import NDArray
 
 from strokewise import headers
 from strokewise.errors import PictureError
+from strokewise.page import FAINTEST, ink_on
 
 Scene = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 
+BGR_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 LEAST_SIDE = 8  # pixels: below it nothing has a shape
 MOST_PIXELS = 2**26  # 8192×8192, above a telephone's camera
 MOST_BYTES = 2**27  # of an encoded file
-WORKING_SIDE = 4096  # pixels: larger scenes are averaged down to it first
-THUMB_SIDE = 48  # pixels: the thumbnail on which the paper is found
 SEARCH_SIDE = 160  # pixels: the picture on which the ink is searched for its frame
-FAINTEST = 12  # levels of 255 by which ink must differ from its paper
 MARGIN = 1 / 16  # of the ink's longer side, left free around it
 THINNEST = 1 / 43  # of the grid: thinner lines are thickened (to 1.5 of 64 pixels)
 REACH = 2  # pixels: ink closer than twice this is one part
 SPECK = 0.2  # of the largest part: smaller ones that lie further away than this are specks
 
 
-def picture(source: Path | bytes | NDArray[np.generic], grid: int) -> Picture:
+def picture(source: Path | bytes | NDArray[Any], grid: int) -> Picture:
     """The canonical picture of `source`: uint8 (grid, grid), 0 = bare paper, 255 = full ink.
 
     Raises PictureError for whatever `decode` refuses and for a page on which nothing stands out.
     """
-    ink = _ink(_grey(decode(source)))
+    ink = ink_on(decode(source))
     pyramid = [ink]
     while max(pyramid[-1].shape) > SEARCH_SIDE:
         pyramid.append(_halved(pyramid[-1]))
@@ -50,7 +50,7 @@ def picture(source: Path | bytes | NDArray[np.generic], grid: int) -> Picture:
     return _fitted(ink, left * factor, top * factor, right * factor, bottom * factor, grid)
 
 
-def decode(source: Path | bytes | NDArray[np.generic]) -> Scene:
+def decode(source: Path | bytes | NDArray[Any]) -> Scene:
     """A scene, uint8 (H, W) or (H, W, 3) RGB, from a file, its bytes or an array.
 
     Files: PNG, JPEG, WebP, BMP, the first frame of a GIF; 1 to 16 bits; grey, RGB, RGBA or palette. Arrays: (H, W),
@@ -60,7 +60,7 @@ def decode(source: Path | bytes | NDArray[np.generic]) -> Scene:
     scene = _opaque(_checked(source) if isinstance(source, np.ndarray) else _decoded(_bytes(source)))
     if min(scene.shape[:2]) < LEAST_SIDE:
         raise PictureError(f"{_size(scene)} pixels hold no shape; give at least {LEAST_SIDE}×{LEAST_SIDE}")
-    return scene
+    return np.asarray(scene, np.uint8)
 
 
 # --- from a file or an array to a scene
@@ -88,7 +88,7 @@ def _bytes(source: Path | bytes) -> bytes:
     return data
 
 
-def _decoded(data: bytes) -> NDArray[np.uint8]:
+def _decoded(data: bytes) -> Image:
     """Decode to uint8 (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, after the header has been believed."""
     header = headers.read(data)
     _bounded(header.width, header.height)
@@ -103,14 +103,12 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
         scene = None
     if scene is None:
         raise PictureError(f"the {header.format} cannot be decoded; it is damaged or truncated: get it again")
-    if scene.dtype == np.uint16:
+    if scene.dtype != np.uint8:
         scene = cv2.convertScaleAbs(scene, alpha=1 / 257)
-    if scene.ndim == 3:
-        scene = cv2.cvtColor(scene, cv2.COLOR_BGRA2RGBA if scene.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    return scene
+    return scene if scene.ndim == 2 else cv2.cvtColor(scene, BGR_TO_RGB[scene.shape[2]])
 
 
-def _checked(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _checked(array: NDArray[Any]) -> Image:
     """An array as uint8 (H, W), (H, W, 3) or (H, W, 4)."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -140,140 +138,27 @@ def _bounded(width: int, height: int) -> None:
         raise PictureError(f"{width}×{height} pixels are too many; at most {MOST_PIXELS:,} are decoded: shrink it")
 
 
-def _opaque(scene: NDArray[np.uint8]) -> Scene:
+def _opaque(scene: Image) -> Image:
     """Lay RGBA on white paper; on black where white would swallow everything that is there."""
     if scene.ndim == 2 or scene.shape[2] == 3:
         return scene
-    colour, alpha = np.ascontiguousarray(scene[:, :, :3]), scene[:, :, 3]
+    colour, alpha = cv2.cvtColor(scene, cv2.COLOR_RGBA2RGB), cv2.extractChannel(scene, 3)
     if alpha.min() == 255:
         return colour
     cover = cv2.merge([alpha] * 3)
     inked = cv2.multiply(colour, cover, scale=1 / 255)
-    on_white: Scene = cv2.add(inked, cv2.bitwise_not(cover))
+    on_white = cv2.add(inked, cv2.bitwise_not(cover))
     return on_white if int(on_white.min()) < 255 - FAINTEST else inked
 
 
-def _size(scene: Scene) -> str:
+def _size(scene: Image) -> str:
     return f"{scene.shape[1]}×{scene.shape[0]}"
-
-
-# --- from a scene to ink on bare paper
-
-
-def _grey(scene: Scene) -> NDArray[np.uint8]:
-    """Grey along the colours' own main axis, uint8 (H, W): yellow ink on white paper stays visible.
-
-    The axis is the first principal component of the colours of some 4,096 pixels, drawn a little towards neutral.
-    """
-    if max(scene.shape) > WORKING_SIDE:
-        shrink = WORKING_SIDE / max(scene.shape)
-        size = tuple(max(LEAST_SIDE, round(side * shrink)) for side in scene.shape[1::-1])
-        scene = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
-    if scene.ndim == 2:
-        return scene
-    step = max(1, int(np.sqrt(scene.shape[0] * scene.shape[1] / 4096)))
-    colours = scene[::step, ::step].reshape(-1, 3).astype(np.float64)  # sums of whole numbers: the same in any order
-    mean = colours.mean(0)
-    spread = colours.T @ colours / len(colours) - np.outer(mean, mean) + 4.0
-    axis = np.linalg.eigh(spread)[1][:, -1]
-    axis = axis / np.abs(axis).sum() * (1 if axis.sum() >= 0 else -1)
-    turn = np.append(axis, -255 * np.minimum(axis, 0).sum())[None].astype(np.float32)
-    grey: NDArray[np.uint8] = cv2.transform(scene, turn)
-    return grey
-
-
-def _ink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Ink on bare paper, uint8 (H, W), from a page of any shade: 0 where the paper's own level is, 255 full ink.
-
-    Raises PictureError if nothing stands out from the paper and its grain.
-    """
-    paper, dark = _paper(grey)
-    behind = cv2.resize(paper, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    ink: NDArray[np.uint8] = cv2.subtract(behind, grey) if dark else cv2.subtract(grey, behind)
-    grain = _grain(grey)
-    split, above = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    level = cv2.mean(ink, above)[0]
-    if level < max(FAINTEST, 4 * grain):
-        raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
-    low = max(0.25 * level, 2.5 * grain)
-    high = max(0.75 * level, low + 1)
-    ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return cv2.LUT(ink, ramp)
-
-
-def _grain(grey: NDArray[np.uint8]) -> float:
-    """Standard deviation of the paper's noise in levels: from the median step between neighbours (normal noise)."""
-    steps = cv2.absdiff(grey[::2, 1:], grey[::2, :-1])
-    counts = np.cumsum(np.bincount(steps.ravel(), minlength=256))
-    return float(np.searchsorted(counts, counts[-1] / 2)) / 0.954
-
-
-def _paper(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """The bare paper's level all over the page, uint8 and small, and whether the ink is darker than it.
-
-    Paper is what small steps lead to from the page's edge: shade is crossed, a stroke or the rim of a fill is not.
-    What lies at the level that this paper would have there (within a closed outline) is paper, too.
-    """
-    shrink = min(1.0, THUMB_SIDE / max(grey.shape))
-    size = tuple(max(4, round(side * shrink)) for side in grey.shape[::-1])
-    thumb = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    tolerance = 4 + 3 * _grain(thumb)
-    bare = _reached(thumb, tolerance)
-    level = _spread(thumb, bare)
-    off = np.abs(thumb - level)
-    tolerance += 3 * float(np.median(off[bare]))
-    level = _spread(thumb, off < tolerance)
-    darker = cv2.subtract(level - tolerance, thumb.astype(np.float32)).clip(0).sum()
-    lighter = cv2.subtract(thumb.astype(np.float32), level + tolerance).clip(0).sum()
-    return np.rint(level).clip(0, 255).astype(np.uint8), bool(darker >= lighter)
-
-
-def _reached(thumb: NDArray[np.uint8], tolerance: float) -> NDArray[np.bool_]:
-    """Pixels that steps of at most `tolerance` levels lead to from twelve places along the edge: bool (h, w)."""
-    height, width = thumb.shape
-    mask = np.zeros((height + 2, width + 2), np.uint8)
-    across, down = width - 1, height - 1
-    seeds = {(round(across * part), y) for part in (0, 1 / 3, 2 / 3, 1) for y in (0, down)}
-    seeds |= {(x, round(down * part)) for part in (1 / 3, 2 / 3) for x in (0, across)}
-    areas = [0]
-    for x, y in sorted(seeds):
-        areas.append(0)
-        if not mask[y + 1, x + 1]:
-            flags = 4 | cv2.FLOODFILL_MASK_ONLY | (len(areas) - 1) << 8
-            areas[-1] = cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, flags)[0]
-    wide = np.array(areas) * 16 >= thumb.size  # a stroke that runs off the page is reached, but narrow
-    wide[0] = False
-    reached = wide[mask[1:-1, 1:-1]]
-    return reached if reached.any() else np.ones_like(reached)
-
-
-def _spread(thumb: NDArray[np.uint8], bare: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The level of the `bare` pixels, carried on beneath the others: a quadratic surface plus what it leaves, blurred.
-
-    float32 (h, w). Far from bare paper, within a wide fill, only the surface speaks.
-    """
-    basis = _basis(*thumb.shape)
-    weight = bare.astype(np.float32)
-    inside = basis * weight.ravel()[:, None]
-    normal = inside.T @ basis + np.eye(6, dtype=np.float32) * (1e-3 * thumb.size)
-    normal[0, 0] -= 1e-3 * thumb.size * (bare.any())
-    surface = (basis @ np.linalg.solve(normal, inside.T @ thumb.ravel().astype(np.float32))).reshape(thumb.shape)
-    left = cv2.GaussianBlur((thumb - surface) * weight, (0, 0), 2.0)
-    level: NDArray[np.float32] = surface + left / (cv2.GaussianBlur(weight, (0, 0), 2.0) + 0.05)
-    return level
-
-
-@cache
-def _basis(height: int, width: int) -> NDArray[np.float32]:
-    """1, x, y, x², xy, y² at every pixel, x and y in -1..1: float32 (height × width, 6)."""
-    y, x = (part.ravel() for part in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1).astype(np.float32)
 
 
 # --- from ink to the picture
 
 
-def _halved(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _halved(ink: Image) -> Image:
     """Half the size, between mean and maximum of four pixels, so that a hairline does not fade away."""
     tall, wide = (side + side % 2 for side in ink.shape)
     even = cv2.copyMakeBorder(ink, 0, tall - ink.shape[0], 0, wide - ink.shape[1], cv2.BORDER_REPLICATE)
@@ -282,7 +167,7 @@ def _halved(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.addWeighted(most, 0.5, cv2.resize(even, (wide // 2, tall // 2), interpolation=cv2.INTER_AREA), 0.5, 0)
 
 
-def _frame(ink: NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], NDArray[np.uint8] | None]:
+def _frame(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
     """Where the shape is: left, top, right, bottom in pixels, and 255 where its parts are, if others were dropped.
 
     A part is ink with gaps of at most 4 pixels.
@@ -290,9 +175,10 @@ def _frame(ink: NDArray[np.uint8]) -> tuple[tuple[int, int, int, int], NDArray[n
     solid = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
     joined = cv2.dilate(solid, np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
-    kept = None
-    if count > 2 and not (keep := _belonging(stats[1:].astype(np.int64), ink.shape)).all():
-        kept = np.append(0, keep * 255).astype(np.uint8)[labels]
+    kept: Image | None = None
+    keep = _belonging(np.asarray(stats[1:count], np.int64), ink.shape)
+    if not keep.all():
+        kept = np.array([0, *keep * 255], np.uint8)[labels]
         solid = cv2.bitwise_and(solid, kept)
     left, top, width, height = cv2.boundingRect(solid)
     return (left, top, left + width, top + height), kept
@@ -310,12 +196,11 @@ def _belonging(stats: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.b
     near = gap <= np.minimum(SPECK * extent[main], 3 * extent)
     cut = ((starts <= 0) | (ends >= [shape[1], shape[0]])).any(1)
     foreign = cut & ~cut[main] & (areas < 0.6 * areas[main])
-    keep: NDArray[np.bool_] = (near | (extent >= SPECK * extent[main])) & ~foreign
-    keep[main] = True
-    return keep
+    keep = (near | (extent >= SPECK * extent[main])) & ~foreign
+    return np.asarray(keep | (np.arange(len(stats)) == main))
 
 
-def _masked(ink: NDArray[np.uint8], kept: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _masked(ink: Image, kept: Image) -> Image:
     """`ink` where `kept`, which may be smaller, is not 0."""
     factor = -(-ink.shape[0] // kept.shape[0])
     if factor > 1:  # the pyramid rounds up, so a plain stretch would slip
@@ -323,7 +208,7 @@ def _masked(ink: NDArray[np.uint8], kept: NDArray[np.uint8]) -> NDArray[np.uint8
     return cv2.bitwise_and(ink, np.ascontiguousarray(kept))
 
 
-def _fitted(ink: NDArray[np.uint8], left: int, top: int, right: int, bottom: int, grid: int) -> Picture:
+def _fitted(ink: Image, left: int, top: int, right: int, bottom: int, grid: int) -> Picture:
     """The ink within the box, centred with its margin on (grid, grid), lines at least `THINNEST` wide."""
     longer = max(right - left, bottom - top)
     side = max(4, round(longer * (1 + 2 * MARGIN)))
@@ -342,7 +227,7 @@ def _fitted(ink: NDArray[np.uint8], left: int, top: int, right: int, bottom: int
     width = 2 * solid / max(1, cv2.countNonZero(grown) - solid)  # area over half the rim's length
     if width < 2 * THINNEST * grid:
         square = grown
-    return cv2.resize(square, (grid, grid), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(square, (grid, grid), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 _PLUS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))

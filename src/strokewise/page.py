@@ -1,0 +1,131 @@
+"""A page with a drawing on it -> its ink on bare paper, whatever the paper, the light and the colours were.
+
+In: a scene, uint8 (H, W) grey or (H, W, 3) RGB. Out: ink, uint8 (H, W), 0 where the paper is bare, 255 full ink.
+"""
+
+from functools import cache
+
+import cv2
+import numpy as np
+from cv2.typing import MatLike as Image
+from numpy.typing import NDArray
+
+from strokewise.errors import PictureError
+
+WORKING_SIDE = 4096  # pixels: larger scenes are averaged down to it first
+THUMB_SIDE = 32  # pixels: the thumbnail on which the paper is found
+SAMPLE_SIDE = 32  # pixels: as many columns and rows of the scene tell its colours
+EVEN = 2.0  # levels of standard deviation up to which paper is taken for flat
+FAINTEST = 12  # levels of 255 by which ink must differ from its paper
+
+
+def grey_of(scene: Image) -> Image:
+    """Grey along the colours' own main axis, uint8 (H, W): yellow ink on white paper stays visible.
+
+    The axis is the first principal component of a sample of the colours, drawn a little towards neutral.
+    """
+    if scene.ndim == 2:
+        return scene
+    red, green, blue = cv2.split(scene)
+    if cv2.norm(red, green, cv2.NORM_INF) == 0 and cv2.norm(red, blue, cv2.NORM_INF) == 0:
+        return red
+    sample = cv2.resize(scene, (SAMPLE_SIDE,) * 2, interpolation=cv2.INTER_NEAREST)
+    colours = sample.reshape(-1, 3).astype(np.float64)
+    mean = np.full(len(colours), 1 / len(colours)) @ colours
+    spread = colours.T @ colours / len(colours) - np.outer(mean, mean) + 4.0
+    axis = np.linalg.eigh(spread)[1][:, -1]
+    axis = axis / np.abs(axis).sum() * (1 if axis.sum() >= 0 else -1)
+    turn = np.append(axis, -255 * np.minimum(axis, 0).sum())[None].astype(np.float32)
+    grey: Image = cv2.transform(scene, turn)
+    return grey
+
+
+def ink_on(scene: Image) -> Image:
+    """Ink on bare paper, uint8 (H, W), from a page of any shade: 0 where the paper's own level is, 255 full ink.
+
+    Raises PictureError if nothing stands out from the paper and its grain.
+    """
+    if max(scene.shape) > WORKING_SIDE:
+        shrink = WORKING_SIDE / max(scene.shape)
+        width, height = (max(1, round(side * shrink)) for side in scene.shape[1::-1])
+        scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
+    grey = grey_of(scene)
+    paper = cv2.resize(_paper(grey), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    dark, light = cv2.subtract(paper, grey), cv2.subtract(grey, paper)
+    ink: Image = max(dark, light, key=lambda side: cv2.norm(side, cv2.NORM_L2SQR))
+    grain = _grain(grey)
+    above = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
+    level = cv2.mean(ink, above)[0]
+    if level < max(FAINTEST, 4 * grain):
+        raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
+    low = max(0.25 * level, 2.5 * grain)
+    high = max(0.75 * level, low + 1)
+    ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return cv2.LUT(ink, ramp)
+
+
+def _grain(grey: Image) -> float:
+    """Standard deviation of the paper's noise in levels: from the median step between neighbours (normal noise)."""
+    steps = cv2.absdiff(grey[::2, 1:], grey[::2, :-1])
+    counts = np.cumsum(np.bincount(steps.ravel(), minlength=256))
+    return float(np.searchsorted(counts, counts[-1] / 2)) / 0.954
+
+
+def _paper(grey: Image) -> Image:
+    """The bare paper's level all over the page, uint8, as a thumbnail of at most `THUMB_SIDE` pixels.
+
+    Paper is what small steps lead to from the page's edge: shade is crossed, a stroke or the rim of a fill is not.
+    What lies at the level that this paper would have there (within a closed outline) is paper, too.
+    """
+    shrink = min(1.0, THUMB_SIDE / max(grey.shape))
+    width, height = (max(4, round(side * shrink)) for side in grey.shape[::-1])
+    thumb = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    tolerance = 4 + 3 * _grain(thumb)
+    bare = _reached(thumb, tolerance)
+    mean, deviation = cv2.meanStdDev(thumb, mask=bare)
+    if deviation[0, 0] < EVEN:
+        return np.full_like(thumb, round(mean[0, 0]))
+    off = np.abs(thumb - _carried(thumb, bare))
+    near = off < tolerance + 3 * float(np.median(off[bare > 0]))
+    return np.rint(_carried(thumb, near.astype(np.uint8))).clip(0, 255).astype(np.uint8)
+
+
+def _reached(thumb: Image, tolerance: float) -> Image:
+    """1 where steps of at most `tolerance` levels lead to from twelve places along the edge, else 0: uint8 (h, w)."""
+    height, width = thumb.shape
+    mask = np.zeros((height + 2, width + 2), np.uint8)
+    across, down = width - 1, height - 1
+    seeds = {(round(across * part), y) for part in (0, 1 / 3, 2 / 3, 1) for y in (0, down)}
+    seeds |= {(x, round(down * part)) for part in (1 / 3, 2 / 3) for x in (0, across)}
+    areas = [0]
+    for x, y in sorted(seeds):
+        areas.append(0)
+        if not mask[y + 1, x + 1]:
+            flags = 4 | cv2.FLOODFILL_MASK_ONLY | (len(areas) - 1) << 8
+            areas[-1] = cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, flags)[0]
+    wide = (np.array(areas) * 16 >= thumb.size).astype(np.uint8)  # a stroke that runs off the page is narrow
+    reached: Image = wide[mask[1:-1, 1:-1]]
+    return reached if reached.any() else np.ones_like(reached)
+
+
+def _carried(thumb: Image, bare: Image) -> NDArray[np.float32]:
+    """The level of the `bare` pixels, carried on beneath the others: a quadratic surface plus what it leaves, blurred.
+
+    float32 (h, w). Far from bare paper, within a wide fill, only the surface speaks.
+    """
+    basis = _basis(thumb.shape[0], thumb.shape[1])
+    weight = bare.astype(np.float32)
+    inside = basis * weight.ravel()[:, None]
+    normal = inside.T @ basis + np.eye(6, dtype=np.float32) * (1e-3 * thumb.size)
+    normal[0, 0] -= 0.999e-3 * thumb.size  # the mean may lie anywhere
+    surface = (basis @ np.linalg.solve(normal, inside.T @ thumb.ravel().astype(np.float32))).reshape(thumb.shape)
+    left = cv2.GaussianBlur((thumb - surface) * weight, (0, 0), 2.0)
+    level: NDArray[np.float32] = surface + left / (cv2.GaussianBlur(weight, (0, 0), 2.0) + 0.05)
+    return level
+
+
+@cache
+def _basis(height: int, width: int) -> NDArray[np.float32]:
+    """1, x, y, x², xy, y² at every pixel, x and y in -1..1: float32 (height × width, 6)."""
+    y, x = (part.ravel() for part in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1).astype(np.float32)
