@@ -45,6 +45,6 @@ setup:
 		echo "strokewise needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@$(LOCKED) sh -c '$(PINS) | cmp -s - .venv/pins || { \
 		echo "setting up .venv (some minutes the first time)" && $(PYTHON) -m venv --clear .venv && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock && \
+		$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable . && \
 		$(PINS) > .venv/pins; }'
