@@ -30,6 +30,7 @@ def fields(steps: Sequence[Step], grid: int) -> tuple[Field, ...]:
 
     Each window widens the field by (window - 1) jumps and each stride multiplies the jump (Dumoulin & Visin, "A guide
     to convolution arithmetic for deep learning", 2016). From the flattening on every value is taken to see the whole.
+    What a group normalisation learns of the rest of its map, its mean and spread, is not counted.
     """
     found: list[Field] = []
     now = Field(size=1, jump=1, start=0)
