@@ -23,6 +23,64 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
+class Hand(Section):
+    """How unsteady the hand is. Every knob: null follows `imprecision`, 0 is a ruler's, 1 people's, 2 in a hurry."""
+
+    stretch: float | None = Field(ge=0, le=4)
+    """Width against height, within what the outline allows."""
+    slant: float | None = Field(ge=0, le=4)
+    """Shear."""
+    turn: float | None = Field(ge=0, le=4)
+    """Turned, and mirrored, within what the outline allows."""
+    perspective: float | None = Field(ge=0, le=4)
+    """One side nearer than the other."""
+    corners: float | None = Field(ge=0, le=4)
+    """Corners off their place."""
+    bow: float | None = Field(ge=0, le=4)
+    """Straight edges that rise or sag."""
+    rounding: float | None = Field(ge=0, le=4)
+    """Corners cut round."""
+    start: float | None = Field(ge=0, le=4)
+    """Begun between the corners, either way round."""
+    lifting: float | None = Field(ge=0, le=4)
+    """Several strokes instead of one."""
+    overshoot: float | None = Field(ge=0, le=4)
+    """Strokes that miss each other at a corner, beyond it or short of it."""
+    closing: float | None = Field(ge=0, le=4)
+    """Ends that overlap, stay apart or fly off."""
+    loops: float | None = Field(ge=0, le=4)
+    """Loops and cut corners where the pen turns without being lifted."""
+    hooks: float | None = Field(ge=0, le=4)
+    """Hooks where the pen lands or leaves."""
+    drift: float | None = Field(ge=0, le=4)
+    """Slow wandering along the way."""
+    tremor: float | None = Field(ge=0, le=4)
+    """Quick shaking."""
+
+
+class Ink(Section):
+    """Pens and paper. Every knob: null follows `imprecision`, 0 is one black pen on white paper, 1 people's tables."""
+
+    place: float | None = Field(ge=0, le=4)
+    """Anywhere on the canvas, at any size."""
+    pen: float | None = Field(ge=0, le=4)
+    """Pens from hairline to brush."""
+    pressure: float | None = Field(ge=0, le=4)
+    """Width that changes along a stroke."""
+    breaks: float | None = Field(ge=0, le=4)
+    """Gaps where the pen gave no ink."""
+    bleeding: float | None = Field(ge=0, le=4)
+    """Ink that runs into the paper."""
+    fill: float | None = Field(ge=0, le=4)
+    """Solid, hatched and scribbled-in shapes."""
+    paper: float | None = Field(ge=0, le=4)
+    """Lined, squared, photographed, grey and dark paper."""
+    colour: float | None = Field(ge=0, le=4)
+    """Coloured ink and paper."""
+    strays: float | None = Field(ge=0, le=4)
+    """Stray marks, and a neighbour's line at the edge."""
+
+
 class Generate(Section):
     """Paints the data set."""
 
@@ -38,6 +96,8 @@ class Generate(Section):
     """Width and height of a painting, in pixels."""
     imprecision: float = Field(ge=0, le=2)
     """0 is drawn with a ruler, 1 by people, 2 in a hurry."""
+    hand: Hand
+    ink: Ink
 
 
 class Network(Section):
@@ -84,6 +144,14 @@ class Train(Section):
     """The highest of the schedule."""
     weight_decay: float = Field(ge=0, le=1)
     """Of AdamW, decoupled from the gradient."""
+    warmup: float = Field(ge=0, lt=1)
+    """Share of the steps in which the learning rate rises to its highest; then it falls to nothing."""
+    smoothing: float = Field(ge=0, lt=1)
+    """Probability that the target gives to the other shapes."""
+    averaging: float = Field(ge=0, lt=1)
+    """How much of the weights' running average stays at each step; the average is the model."""
+    augment: float = Field(ge=0, le=2)
+    """Strength with which each painting is changed anew at each look."""
     threads: int = Field(ge=1, le=256)
     """Part of the result: another number of threads gives other weights."""
     device: Literal["auto", "cpu", "cuda"]
