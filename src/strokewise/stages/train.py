@@ -1,0 +1,134 @@
+"""data/paintings -> data/model: the CNN, its `config.json`, and the curves of its training in `history.csv`."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from strokewise import dataset, disk, locking, network, sources
+from strokewise.errors import ParamsError
+from strokewise.learn import checkpoint, distributed, lesson, pupil
+from strokewise.learn.distributed import Team
+from strokewise.learn.lesson import Lesson
+from strokewise.learn.pupil import Pupil
+from strokewise.params import Params
+
+FOLDER = Path("data/model")
+CHECKPOINT_EVERY_S = 5.0  # a crash costs no more; writing one takes some 20 ms
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it: where the model lies, and how it did on the validation paintings."""
+
+    folder: Path
+    fingerprint: str
+    validation_accuracy: float
+
+
+def train(params: Params, folder: Path = FOLDER) -> Trained:
+    """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
+
+    Goes on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
+    a training that cannot go on.
+    """
+    device = _device(params.train.device)
+    with distributed.team(device) as team, _reproducible(params.train.threads):
+        paintings = dataset.load("train", params.network.grid)
+        unseen = dataset.load("validation", params.network.grid)
+        _check_batch(params.train.batch_size, len(paintings.labels), team)
+        decided = {
+            "paintings": {"train": paintings.digest, "validation": unseen.digest},
+            "network": params.network.model_dump(),
+            "training": {**params.train.model_dump(), "device": device, "processes": team.size},
+        }
+        fingerprint = _digest({**decided, "code": sources.digest("stages.train")})
+        place = checkpoint.folder(fingerprint)
+        with locking.exclusive(place / checkpoint.LOCK) if team.leads else nullcontext():
+            learner = pupil.begin(paintings.shapes, params.network, params.train, team)
+            _go_on(learner, place, fingerprint, team)
+            lesson.teach(
+                learner,
+                params.train,
+                Lesson.of(paintings.pictures, paintings.labels, team),
+                Lesson.of(unseen.pictures, unseen.labels, team),
+                team,
+                _saver(learner, place, fingerprint, team),
+            )
+            if team.leads:
+                checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
+                _write(learner, folder, {**decided, "fingerprint": fingerprint})
+                checkpoint.prune()
+    return Trained(folder, fingerprint, learner.history[-1][pupil.COLUMNS.index("validation_accuracy")])
+
+
+def _device(wanted: str) -> str:
+    """cpu or cuda. Raises ParamsError where cuda was asked for and there is none."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ParamsError("train.device is cuda, but torch finds no GPU here; take cpu or auto")
+    return "cuda" if wanted == "auto" and torch.cuda.is_available() else wanted.replace("auto", "cpu")
+
+
+@contextmanager
+def _reproducible(threads: int) -> Iterator[None]:
+    """The same bytes each time on the same machine: this many threads, and no algorithm that races."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def _check_batch(batch_size: int, paintings: int, team: Team) -> None:
+    needed = 2 * team.size  # batch normalisation measures a spread
+    if min(batch_size, paintings) < needed:
+        raise ParamsError(
+            f"train.batch_size is {batch_size}, with {paintings} paintings on {team.size} processes; each needs two "
+            f"at every step: take at least {needed} of both, or fewer processes"
+        )
+
+
+def _digest(decided: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def _go_on(learner: Pupil, place: Path, fingerprint: str, team: Team) -> None:
+    """Take up the checkpoint, if there is one: only the leader needs the disk that it lies on."""
+    content = distributed.tell(team, checkpoint.read(place, fingerprint) if team.leads else b"")
+    if content:
+        pupil.restore(learner, checkpoint.unpack(content, fingerprint))
+
+
+def _saver(learner: Pupil, place: Path, fingerprint: str, team: Team) -> Callable[[], None]:
+    """What writes a checkpoint when the last is old enough. The clock decides when, never what."""
+    last = time.monotonic()
+
+    def save() -> None:
+        nonlocal last
+        if team.leads and time.monotonic() - last > CHECKPOINT_EVERY_S:
+            checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
+            last = time.monotonic()
+
+    return save
+
+
+def _write(learner: Pupil, folder: Path, known: dict[str, Any]) -> None:
+    """The model folder, whole or not at all."""
+    rows = [",".join(pupil.COLUMNS)]
+    rows += [f"{int(epoch)},{','.join(f'{value:.6f}' for value in figures)}" for epoch, *figures in learner.history]
+    versions = {name: version(name) for name in ("numpy", "strokewise", "torch")}
+    with disk.replacing(folder) as fresh:
+        network.save(learner.average, fresh, {**known, "versions": versions, "best_epoch": len(learner.history)})
+        (fresh / "history.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
