@@ -141,8 +141,12 @@ def test_a_confidence_that_float32_rounded_above_one_is_counted() -> None:
 
 
 def test_bins_are_closed_on_the_left_and_the_last_also_on_the_right() -> None:
-    values, right = np.array([0.0, 1.0, 1.5, 2.0]), np.array([True, False, True, True])
-    assert [(b.right.count, b.right.total) for b in statistics.binned(values, right, [0, 1, 2])] == [(1, 1), (2, 3)]
+    found = statistics.ranges(np.array([0.0, 1.0, 1.5, 3.0]), [0, 1, 2, 2.5, 3])
+    assert [(i, inside.tolist()) for i, inside in found] == [
+        (0, [True, False, False, False]),
+        (1, [False, True, True, False]),
+        (3, [False, False, False, True]),
+    ]
 
 
 DEGENERATE = {

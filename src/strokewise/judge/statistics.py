@@ -44,11 +44,11 @@ class Paired:
 
 @dataclass(frozen=True)
 class Bin:
-    """The paintings of a range of confidence (reliability diagram) or of a factor (robustness curve)."""
+    """The paintings that a model answered with a confidence from `low` to `high`."""
 
     low: float
     high: float
-    mean: float  # of the confidence or factor inside it
+    mean: float  # of the confidences
     right: Share
 
 
@@ -67,6 +67,11 @@ def share(count: int, total: int) -> Share:
 def accuracy(labels: Ints, said: Ints) -> Share:
     """The share of paintings that were answered correctly."""
     return share(int(np.count_nonzero(labels == said)), len(labels))
+
+
+def among(right: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Share:
+    """The share of `right` (N,) where `inside` (N,)."""
+    return share(int(np.count_nonzero(right & inside)), int(np.count_nonzero(inside)))
 
 
 def precision_recall(labels: Ints, said: Ints, shapes: int) -> list[tuple[Share, Share]]:
@@ -100,7 +105,12 @@ def log_loss(labels: Ints, probabilities: Floats) -> float:
 def reliability(labels: Ints, probabilities: Floats, bins: int = 10) -> list[Bin]:
     """The paintings in `bins` equal ranges of the confidence in the answer; empty ranges are left out."""
     confidence = np.minimum(probabilities.max(axis=1).astype(np.float64), 1)  # float32 rounds some above 1
-    return binned(confidence, labels == probabilities.argmax(axis=1), np.linspace(0, 1, bins + 1))
+    right = labels == probabilities.argmax(axis=1)
+    edges = np.linspace(0, 1, bins + 1)
+    return [
+        Bin(float(edges[i]), float(edges[i + 1]), float(confidence[inside].mean()), among(right, inside))
+        for i, inside in ranges(confidence, edges)
+    ]
 
 
 def calibration_error(labels: Ints, probabilities: Floats, bins: int = 10) -> float:
@@ -118,20 +128,14 @@ def rejected(labels: Ints, said: Ints, other: int) -> Share:
     return share(int(np.count_nonzero(shown & (said == other))), int(np.count_nonzero(shown)))
 
 
-def binned(values: Floats, right: NDArray[np.bool_], edges: Sequence[float] | Floats) -> list[Bin]:
-    """How often `right` (N,) in each range [edge, next edge) of `values` (N,), the last range closed; empty ranges
-    are left out. Values outside all ranges are an error of ours."""
+def ranges(values: Floats, edges: Sequence[float] | Floats) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Which of `values` (N,) lie in each range [edge, next edge), the last closed: (number of the range, bool (N,)),
+    empty ranges left out. No value may lie outside all of them."""
     limits = np.asarray(edges, dtype=np.float64)
     assert values.min() >= limits[0]
     assert values.max() <= limits[-1]
     place = np.clip(np.searchsorted(limits, values, side="right") - 1, 0, len(limits) - 2)
-    found = []
-    for i in range(len(limits) - 1):
-        inside = place == i
-        if inside.any():
-            right_here = share(int(np.count_nonzero(right & inside)), int(np.count_nonzero(inside)))
-            found.append(Bin(float(limits[i]), float(limits[i + 1]), float(values[inside].mean()), right_here))
-    return found
+    return [(int(i), place == i) for i in np.unique(place)]
 
 
 def mcnemar(wins: int, losses: int) -> float:
