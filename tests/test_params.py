@@ -44,6 +44,8 @@ def test_overrides_replace_single_values(root: Path) -> None:
         ("generate.imprecision=.nan", r"generate\.imprecision is nan; it must be a number"),
         ("network.lines=seed", r"'seed'; it must be one of fixed, seeded, learned; did you mean seeded\?"),
         ("register.alpa=1", r"register\.alpa is unknown; did you mean alpha\?"),
+        ("generate.hand.tremor=5", r"hand\.tremor is 5; it must be a number or null ≥ 0 and ≤ 4"),
+        ("generate.hand.tremr=1", r"hand\.tremr is unknown; did you mean tremor\?"),
         ("train", r"is not section\.key=value; write, say, --set train\.epochs=40"),
         ("train=3", r"is not section\.key=value"),
         ("train.epochs.more=3", r"train\.epochs is \d+, not a section"),

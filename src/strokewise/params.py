@@ -3,17 +3,16 @@
 Nothing here decides an output; what is unknown, mistyped or out of range is named before anything is touched.
 """
 
-import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from strokewise import wording
 from strokewise.errors import ParamsError
 
 
@@ -223,10 +222,12 @@ class Params(Section):
             ) from None
         except (OSError, UnicodeDecodeError, YAMLError) as error:
             raise ParamsError(
-                f"{path} cannot be read: {_one_line(error)}; mend it, or name another with --params"
+                f"{path} cannot be read: {wording.one_line(error)}; mend it, or name another with --params"
             ) from None
         if not isinstance(values, dict):
-            raise ParamsError(f"{path} holds {_shown(values)}; it must hold the sections {_listed(_fields(cls))}")
+            raise ParamsError(
+                f"{path} holds {wording.shown(values)}; it must hold the sections {wording.listed(wording.fields(cls))}"
+            )
         for override in overrides:
             _apply(values, override)
         try:
@@ -234,7 +235,7 @@ class Params(Section):
         except ValidationError as error:
             problems = error.errors()
             more = f" (and {len(problems) - 1} more like it)" if len(problems) > 1 else ""
-            raise ParamsError(f"{path}: {_explained(problems[0])}{more}") from None
+            raise ParamsError(f"{path}: {wording.explained(cls, problems[0])}{more}") from None
 
 
 def schema() -> str:
@@ -256,83 +257,13 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = _yaml(text)
     except YAMLError as error:
-        raise ParamsError(f"--set {override!r}: the value cannot be read: {_one_line(error)}; try quoting it") from None
+        raise ParamsError(
+            f"--set {override!r}: the value cannot be read: {wording.one_line(error)}; try quoting it"
+        ) from None
     branch = values.setdefault(section, {})
     *parents, last = name.split(".")
     for parent in parents:
         branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else branch
     if not isinstance(branch, dict):
-        raise ParamsError(f"--set {override!r}: {key.rpartition('.')[0]} is {_shown(branch)}, not a section")
+        raise ParamsError(f"--set {override!r}: {key.rpartition('.')[0]} is {wording.shown(branch)}, not a section")
     branch[last] = value
-
-
-def _explained(problem: Any) -> str:
-    """One of pydantic's errors in one line: where, what was given, what is allowed, the nearest correct name."""
-    place = ".".join(str(part) for part in problem["loc"])
-    *outer, last = (str(part) for part in problem["loc"])
-    match problem["type"]:
-        case "extra_forbidden":
-            known = list(_fields(_model_at(outer)))
-            near = difflib.get_close_matches(last, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"allowed: {_listed(known)}"
-            return f"{place} is unknown; {hint}"
-        case "missing":
-            return f"{place} is missing; add it{_meaning(outer, last)}"
-    return f"{place} is {_shown(problem['input'])}; it must be {_allowed(outer, last, problem)}"
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a section by the names that `params.yaml` has for them."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def _model_at(place: Sequence[str]) -> type[BaseModel]:
-    """The section that the keys of `place` lead to."""
-    model: type[BaseModel] = Params
-    for key in place:
-        field = _fields(model).get(key)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            break
-        model = field.annotation
-    return model
-
-
-def _meaning(outer: Sequence[str], last: str) -> str:
-    field = _fields(_model_at(outer)).get(last)
-    return f" ({field.description})" if field is not None and field.description else ""
-
-
-def _allowed(outer: Sequence[str], last: str, problem: Any) -> str:
-    """What a field takes, in words: its choices, or its type with its range."""
-    field = _fields(_model_at(outer)).get(last)
-    if field is None:
-        return str(problem["msg"])
-    kind = field.annotation
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return f"a section with {_listed(_fields(kind))}"
-    choices = get_args(kind)
-    if choices and not any(isinstance(choice, type) for choice in choices):
-        near = difflib.get_close_matches(str(problem["input"]), [str(choice) for choice in choices], n=1)
-        return f"one of {_listed(choices)}" + (f"; did you mean {near[0]}?" if near else "")
-    words = {"Ge": ("ge", "≥"), "Gt": ("gt", ">"), "Le": ("le", "≤"), "Lt": ("lt", "<")}
-    bounds = [
-        f"{words[type(limit).__name__][1]} {getattr(limit, words[type(limit).__name__][0])}"
-        for limit in field.metadata
-        if type(limit).__name__ in words
-    ]
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    named = [names.get(choice, "null") for choice in (choices or (kind,))]
-    return " or ".join(named) + (" " + " and ".join(bounds) if bounds else "")
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(str(name) for name in names)
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
