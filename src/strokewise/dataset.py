@@ -8,7 +8,6 @@ uint8 (N, G, G), through the one door; scenes as painted; the factors; a digest 
 """
 
 import hashlib
-import itertools
 import json
 import os
 from collections import deque
@@ -29,7 +28,7 @@ from strokewise.errors import DatasetError, PictureError
 FOLDER = Path("data/paintings")
 SPLITS = ("train", "validation", "test")
 ROWS = 1000  # paintings a shard
-GROUP = 100  # rows that are in memory at a time: at 2,048 pixels a row can take 10 MB
+GROUP = 100, 2**25  # rows, and bytes of their images, that are in memory at a time: whichever is less
 ARROW = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 AGAIN = "delete it and run `strokewise generate`"
@@ -70,34 +69,46 @@ class _Shard:
 
 def schema(shapes: Sequence[str], factors: Mapping[str, type]) -> pa.Schema:
     """The shards' schema, with the features that `datasets.load_dataset` and its viewer read."""
-    columns = {"image": IMAGE, "label": pa.int64(), **{name: ARROW[kind] for name, kind in factors.items()}}
+    fields = {"image": IMAGE, "label": pa.int64(), **{name: ARROW[kind] for name, kind in factors.items()}}
     features = {
         "image": {"_type": "Image"},
         "label": {"_type": "ClassLabel", "names": list(shapes)},
-        **{name: {"_type": "Value", "dtype": _value(columns[name])} for name in factors},
+        **{name: {"_type": "Value", "dtype": _value(fields[name])} for name in factors},
     }
-    return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def write_shard(path: Path, rows: Iterable[Row], shapes: Sequence[str], factors: Mapping[str, type]) -> None:
-    """Write the shard `path` (<split>/<number>.parquet), whole or not at all, holding `GROUP` rows at a time.
+    """Write the shard `path` (<split>/<number>.parquet), whole or not at all, a group of rows in memory at a time.
 
     The same rows give the same bytes.
     """
-    columns = schema(shapes, factors)
-    first = int(path.stem) * ROWS
-    waiting, count = iter(rows), 0
-    with disk.replacing(path) as fresh, pq.ParquetWriter(fresh, columns, compression="snappy") as writer:
-        while group := list(itertools.islice(waiting, GROUP)):
-            names = [_name(path.parent.name, first + count + at) for at in range(len(group))]
-            count += len(group)
+    layout = schema(shapes, factors)
+    index = int(path.stem) * ROWS
+    with disk.replacing(path) as fresh, pq.ParquetWriter(fresh, layout, compression="snappy") as writer:
+        for group in _grouped(rows):
+            names = [_name(path.parent.name, index + at) for at in range(len(group))]
             table = {
                 "image": [{"bytes": row.image, "path": name} for row, name in zip(group, names, strict=True)],
                 "label": [row.label for row in group],
                 **{name: [row.factors[name] for row in group] for name in factors},
             }
-            writer.write_table(pa.table(table, schema=columns))
-    assert 0 < count <= ROWS
+            writer.write_table(pa.table(table, schema=layout))
+            index += len(group)
+
+
+def _grouped(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows in groups of at most `GROUP`."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(row.image)
+        if len(group) == GROUP[0] or size >= GROUP[1]:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def load(split: str, grid: int, folder: Path = FOLDER) -> Split:
@@ -140,10 +151,15 @@ def scenes(split: str, indices: Sequence[int], folder: Path = FOLDER) -> list[ND
 
 def factors(split: str, folder: Path = FOLDER) -> dict[str, NDArray[Any]]:
     """Every factor that was drawn, by name: an array (N,) of float64, int64, bool or text."""
-    shards = _shards(split, folder)
-    names = [name for name in shards[0].schema.names if name not in ("image", "label")]
-    table = pa.concat_tables([_read(shard, columns=names) for shard in shards])
-    return {name: table[name].to_numpy() for name in names}
+    parts = [columns(shard.path) for shard in _shards(split, folder)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "label"}
+
+
+def columns(path: Path) -> dict[str, NDArray[Any]]:
+    """The labels and factors of a shard by name, each an array (n,). Raises DatasetError if it is damaged."""
+    shard = _shard(path)
+    table = _read(shard, [name for name in shard.schema.names if name != "image"])
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def digest(split: str, folder: Path = FOLDER) -> str:
@@ -184,18 +200,18 @@ def _shards(split: str, folder: Path) -> list[_Shard]:
 def _shard(path: Path) -> _Shard:
     try:
         footer = pq.read_metadata(path)
-        columns = footer.schema.to_arrow_schema()
+        layout = footer.schema.to_arrow_schema()
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path} is damaged ({_line(error)}); {AGAIN}") from None
-    if not _shapes(columns) or "image" not in columns.names or columns.field("image").type != IMAGE:
+    if not _shapes(layout) or "image" not in layout.names or layout.field("image").type != IMAGE:
         raise DatasetError(f"{path} holds no paintings of strokewise; {AGAIN}")
-    return _Shard(path, columns, tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups)))
+    return _Shard(path, layout, tuple(footer.row_group(number).num_rows for number in range(footer.num_row_groups)))
 
 
-def _shapes(columns: pa.Schema) -> tuple[str, ...]:
+def _shapes(layout: pa.Schema) -> tuple[str, ...]:
     """The names of the labels that a shard's schema carries; none if it is not ours."""
     try:
-        features = json.loads((columns.metadata or {})[b"huggingface"])["info"]["features"]
+        features = json.loads((layout.metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(str(name) for name in features["label"]["names"])
     except (KeyError, TypeError, ValueError):
         return ()
@@ -214,11 +230,11 @@ def _groups(split: str, shards: list[_Shard], wanted: set[int] | None = None) ->
             start += rows
 
 
-def _read(shard: _Shard, columns: list[str], group: int | None = None) -> pa.Table:
+def _read(shard: _Shard, names: list[str], group: int | None = None) -> pa.Table:
     """All rows of a shard, or those of one group."""
     try:
         with pq.ParquetFile(shard.path) as file:
-            return file.read(columns) if group is None else file.read_row_group(group, columns)
+            return file.read(names) if group is None else file.read_row_group(group, names)
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{shard.path} is damaged ({_line(error)}); {AGAIN}") from None
 

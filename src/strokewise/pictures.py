@@ -21,6 +21,7 @@ from strokewise.page import FAINTEST, ink_on
 Scene = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 
+PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)  # fast, and small for lines
 BGR_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 LEAST_SIDE = 8  # pixels: below it nothing has a shape
 MOST_PIXELS = 2**26  # 8192×8192, above a telephone's camera
@@ -46,7 +47,7 @@ def picture(source: Path | bytes | NDArray[Any], grid: int) -> Picture:
     while level > 0 and max(right - left, bottom - top) * 2 ** (len(pyramid) - 1 - level) < 2 * grid:
         level -= 1
     factor = 2 ** (len(pyramid) - 1 - level)
-    ink = pyramid[level] if kept is None else _masked(pyramid[level], kept)
+    ink = pyramid[level] if kept is None else _masked(pyramid[level], kept, factor)
     return _fitted(ink, left * factor, top * factor, right * factor, bottom * factor, grid)
 
 
@@ -61,6 +62,23 @@ def decode(source: Path | bytes | NDArray[Any]) -> Scene:
     if min(scene.shape[:2]) < LEAST_SIDE:
         raise PictureError(f"{_size(scene)} pixels hold no shape; give at least {LEAST_SIDE}×{LEAST_SIDE}")
     return np.asarray(scene, np.uint8)
+
+
+def encode(scene: Scene) -> bytes:
+    """A scene, uint8 (H, W) or (H, W, 3) RGB, as PNG: the same pixels give the same bytes."""
+    turned = scene if scene.ndim == 2 else cv2.cvtColor(scene, cv2.COLOR_RGB2BGR)
+    done, coded = cv2.imencode(".png", turned, PNG)
+    assert done
+    return coded.tobytes()
+
+
+def shrunk(scene: Scene, side: int) -> Scene:
+    """A scene whose longer side is at most `side` pixels, by averaging areas: for sheets."""
+    shrink = side / max(scene.shape[:2])
+    if shrink >= 1:
+        return scene
+    width, height = (max(1, round(length * shrink)) for length in scene.shape[1::-1])
+    return np.asarray(cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # --- from a file or an array to a scene
@@ -178,7 +196,7 @@ def _frame(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
     kept: Image | None = None
     keep = _belonging(np.asarray(stats[1:count], np.int64), ink.shape)
     if not keep.all():
-        kept = np.array([0, *keep * 255], np.uint8)[labels]
+        kept = np.array([0, *keep * 255], np.uint8)[np.asarray(labels)]
         solid = cv2.bitwise_and(solid, kept)
     left, top, width, height = cv2.boundingRect(solid)
     return (left, top, left + width, top + height), kept
@@ -194,15 +212,14 @@ def _belonging(stats: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.b
     extent = (ends - starts).max(1) - 2 * REACH
     gap = np.maximum(starts - ends[main], starts[main] - ends).max(1) + 2 * REACH
     near = gap <= np.minimum(SPECK * extent[main], 3 * extent)
-    cut = ((starts <= 0) | (ends >= [shape[1], shape[0]])).any(1)
+    cut = np.asarray(((starts <= 0) | (ends >= [shape[1], shape[0]])).any(1))
     foreign = cut & ~cut[main] & (areas < 0.6 * areas[main])
     keep = (near | (extent >= SPECK * extent[main])) & ~foreign
     return np.asarray(keep | (np.arange(len(stats)) == main))
 
 
-def _masked(ink: Image, kept: Image) -> Image:
-    """`ink` where `kept`, which may be smaller, is not 0."""
-    factor = -(-ink.shape[0] // kept.shape[0])
+def _masked(ink: Image, kept: Image, factor: int) -> Image:
+    """`ink` where `kept`, which is `factor` times smaller, is not 0."""
     if factor > 1:  # the pyramid rounds up, so a plain stretch would slip
         kept = kept.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
     return cv2.bitwise_and(ink, np.ascontiguousarray(kept))

@@ -1,0 +1,162 @@
+"""Many paintings at once: a list of shards, painted by all cores, each on disk or not there at all.
+
+In: a catalogue, the parameters, and which paintings belong together. Out: Parquet files (see `dataset.py`). Their
+bytes do not depend on how many processes painted them, on which machine, or in which order.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from strokewise import dataset, params, pictures
+from strokewise.errors import UserError
+from strokewise.paint import painter
+from strokewise.paint.outlines import Catalogue
+
+LOOK_EVERY_S = 0.2  # seconds between two looks at how far the workers are
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file to paint: its split, its number in the split, and how many paintings it holds."""
+
+    split: str
+    number: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}/{self.number:05d}.parquet"
+
+    def there(self, folder: Path) -> bool:
+        """Whether `folder` holds it already, with as many rows: nothing half-written ever stands there."""
+        path = folder / self.name
+        return path.is_file() and dataset.count(path) == self.rows
+
+
+def plan(generate: params.Generate) -> list[Shard]:
+    """All shards of the data set in order. A split that grows keeps its full ones."""
+    return [
+        Shard(split, number, min(dataset.ROWS, total - number * dataset.ROWS))
+        for split in dataset.SPLITS
+        for total in [getattr(generate, split)]
+        for number in range(-(-total // dataset.ROWS))
+    ]
+
+
+def paint(
+    shards: list[Shard],
+    folder: Path,
+    catalogue: Catalogue,
+    generate: params.Generate,
+    processes: int,
+    progress: Callable[[int], Any],
+) -> None:
+    """Paint `shards` into `folder`, `processes` at a time; `progress` is called with numbers of paintings done.
+
+    Ctrl-C, an error or the death of this process ends the workers; what is finished stays. Raises UserError if a
+    worker is killed.
+    """
+    if min(processes, len(shards)) <= 1:
+        for shard in shards:
+            _write(shard, folder, catalogue, generate, lambda: progress(1))
+        return
+    context = multiprocessing.get_context("spawn")  # threads and locks of libraries do not survive a fork
+    stop, done = context.Event(), context.Value("q", 0)
+    longest_first = sorted(shards, key=lambda shard: -shard.rows)
+    with ProcessPoolExecutor(min(processes, len(shards)), context, _begin, (stop, done)) as pool:
+        with _deaf_to_interrupts():  # the workers inherit it: Ctrl-C is for this process, which then stops them
+            waiting = {pool.submit(_work, shard, folder, catalogue, generate) for shard in longest_first}
+        try:
+            _watch(waiting, done, progress)
+        except BrokenProcessPool:
+            raise UserError(
+                "a painting process was killed, maybe for want of memory; finished shards are kept:"
+                " run it again, with a smaller generate.canvas if it happens again"
+            ) from None
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _watch(waiting: set[Future[None]], done: Any, progress: Callable[[int], Any]) -> None:
+    """Report progress until all is done or something has failed."""
+    seen = 0
+    while waiting:
+        finished, waiting = wait(waiting, LOOK_EVERY_S, FIRST_EXCEPTION)
+        progress(done.value - seen)
+        seen = done.value
+        for future in finished:
+            future.result()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may; none other is asked
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+# --- in a worker
+
+
+class _Stopped(Exception):
+    """The parent wants no more."""
+
+
+_shared: dict[str, Any] = {}  # what a worker is given at its birth; it cannot be passed with a task
+
+
+def _begin(stop: Any, done: Any) -> None:
+    """Make this process a worker: one thread, and no life after its parent's."""
+    _shared.update(stop=stop, done=done)
+    cv2.setNumThreads(1)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _work(shard: Shard, folder: Path, catalogue: Catalogue, generate: params.Generate) -> None:
+    def after_each() -> None:
+        with _shared["done"].get_lock():
+            _shared["done"].value += 1
+        if _shared["stop"].is_set():
+            raise _Stopped
+
+    _write(shard, folder, catalogue, generate, after_each)
+
+
+def _write(
+    shard: Shard, folder: Path, catalogue: Catalogue, generate: params.Generate, after_each: Callable[[], Any]
+) -> None:
+    """Paint, encode and write one shard."""
+
+    def rows() -> Iterator[dataset.Row]:
+        for index in itertools.islice(itertools.count(shard.number * dataset.ROWS), shard.rows):
+            painting = painter.paint(catalogue, generate, shard.split, index)
+            yield dataset.Row(pictures.encode(painting.scene), painting.label, painting.factors)
+            after_each()
+
+    dataset.write_shard(folder / shard.name, rows(), catalogue.shapes, painter.FACTORS)
