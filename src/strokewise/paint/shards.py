@@ -56,6 +56,11 @@ def plan(generate: params.Generate) -> list[Shard]:
     ]
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def paint(
     shards: list[Shard],
     folder: Path,

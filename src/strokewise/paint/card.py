@@ -1,0 +1,107 @@
+"""The data set's card: what was painted, in numbers. Shards in; a dictionary for `card.json` and a page out.
+
+The page begins with the YAML block that Hugging Face's viewer reads, so that a copy of the folder opens there.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from strokewise import params
+from strokewise.paint.outlines import Catalogue
+from strokewise.paint.painter import FACTORS
+
+Columns = dict[str, NDArray[Any]]
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the hub's words
+
+
+def card(catalogue: Catalogue, generate: params.Generate, shards: Iterable[tuple[str, Columns]]) -> dict[str, Any]:
+    """Counts a split and shape, and every factor's range, from (split, columns) of each shard, one after the other."""
+    counts: dict[str, Counter[int]] = {}
+    ranges: dict[str, Any] = {}
+    for split, columns in shards:
+        counts.setdefault(split, Counter()).update(columns["label"].tolist())
+        for name, kind in FACTORS.items():
+            ranges[name] = _widened(ranges.get(name), kind, columns[name])
+    return {
+        "generate": generate.model_dump(),
+        "catalogue": catalogue.digest,
+        "shapes": list(catalogue.shapes),
+        "splits": {
+            split: {
+                "paintings": count.total(),
+                "shapes": {shape: count[label] for label, shape in enumerate(catalogue.shapes)},
+            }
+            for split, count in counts.items()
+        },
+        "factors": ranges,
+    }
+
+
+def _widened(known: dict[str, Any] | None, kind: type, values: NDArray[Any]) -> dict[str, Any]:
+    """A factor's range with more values in it: least and greatest number, or every word with its count."""
+    if kind in (str, bool):
+        counts = Counter(known["values"] if known else {})
+        counts.update(str(value).lower() if kind is bool else str(value) for value in values.tolist())
+        return {"type": kind.__name__, "values": dict(sorted(counts.items()))}
+    low, high = values.min().item(), values.max().item()
+    if known:
+        low, high = min(low, known["least"]), max(high, known["greatest"])
+    return {"type": kind.__name__, "least": low, "greatest": high}
+
+
+def page(made: dict[str, Any]) -> str:
+    """The card as a page in Markdown."""
+    total = sum(split["paintings"] for split in made["splits"].values())
+    size = next((words for limit, words in SIZES if total < limit), "n>1M")
+    files = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in made["splits"])
+    shapes = "\n".join(
+        f"| {shape} | " + " | ".join(f"{split['shapes'][shape]:,}" for split in made["splits"].values()) + " |"
+        for shape in made["shapes"]
+    )
+    sums = " | ".join(f"{split['paintings']:,}" for split in made["splits"].values())
+    factors = "\n".join(f"| {name} | {_range(made['factors'][name])} |" for name in FACTORS)
+    settings = made["generate"]
+    side = settings["canvas"]
+    return f"""---
+pretty_name: Paintings of hand-drawn shapes
+license: mit
+task_categories:
+  - image-classification
+size_categories:
+  - {size}
+tags:
+  - synthetic
+configs:
+  - config_name: default
+    data_files:
+{files}
+---
+
+# Paintings of hand-drawn shapes
+
+{total:,} paintings of {len(made["shapes"])} shapes, {side}×{side} pixels, drawn by the unsteady hand of strokewise:
+no person drew them and none was asked. Made with seed {settings["seed"]} and imprecision {settings["imprecision"]:g};
+the same parameters and the same outlines give the same bytes.
+
+![Paintings, a row a shape](contact-sheet.png)
+
+| shape | {" | ".join(made["splits"])} |
+|---|{"---:|" * len(made["splits"])}
+{shapes}
+| **all** | {sums} |
+
+`image` is the painting as painted, `label` its shape. Everything that was drawn by lot is a column:
+
+| factor | range |
+|---|---|
+{factors}
+"""
+
+
+def _range(factor: dict[str, Any]) -> str:
+    if "values" in factor:
+        return ", ".join(factor["values"])
+    return f"{factor['least']:.4g} to {factor['greatest']:.4g}"
