@@ -50,23 +50,42 @@ def _options(
     pass
 
 
-def run_stage(name: str, params: Path, overrides: list[str] | None, **options: Any) -> Any:
-    """Check the parameters, wait for the same stage in this folder to end, then run `stages/<name>.py`."""
+def run_stage(name: str, params: Path, overrides: list[str] | None, alone: bool = True, **options: Any) -> Any:
+    """Check the parameters, wait for the same stage in this folder to end if it is to be `alone`, then run it."""
     from strokewise import locking
     from strokewise.params import Params
 
     checked = Params.load(params, overrides or [])
     stage = getattr(importlib.import_module(f"strokewise.stages.{name}"), name)
-    if os.environ.get("RANK", "0") != "0":  # torchrun's other processes belong to the one that holds the lock
+    if not alone or os.environ.get("RANK", "0") != "0":  # torchrun's others belong to the one that holds the lock
         return stage(checked, **options)
     with locking.exclusive(Path(".strokewise") / f"{name}.lock"):
         return stage(checked, **options)
 
 
 @app.command()
-def generate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+def generate(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Paint only part K (from 1) of N parts, here or on another machine; without it, all parts are put"
+            " together and what is missing is painted.",
+        ),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", dir_okay=False, help="Only draw a sheet of examples, a row a shape."),
+    ] = None,
+) -> None:
     """Paint the data set: SVG outlines -> imprecise paintings in data/paintings."""
-    run_stage("generate", params, overrides)
+    whole = shard is None and preview is None
+    made = run_stage("generate", params, overrides, alone=whole, part=shard, preview=preview)
+    if not whole:
+        counts = f": {made.paintings:,} paintings, {made.found:,} of them found" if shard else ""
+        typer.echo(f"{made.folder}{counts}")
 
 
 @app.command()
