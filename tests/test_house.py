@@ -29,7 +29,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "mlflow": {"registry"},
     "pyarrow": {"dataset", "stages.evaluate"},
     "matplotlib": {"figures"},
-    "pydantic": {"params"},
+    "pydantic": {"params", "registry.serving"},
     "ruamel": {"params"},
     "tqdm": {"progress"},
     "safetensors": {"network", "learn"},

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from strokewise.errors import UserError
+from strokewise.errors import Refusal, UserError
 
 app = typer.Typer(
     name="strokewise",
@@ -113,9 +113,70 @@ def explain(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def register(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+def register(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if the CNN is not the champion now.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
     """Log both models in MLflow and let the gate decide whether the CNN becomes champion."""
-    run_stage("register", params, overrides)
+    done = run_stage("register", params, overrides, dry_run=dry_run)
+    if done.warning:
+        typer.echo(f"strokewise: warning: {done.warning}", err=True)
+    typer.echo(done.summary)
+    if strict and not done.champion:
+        raise Refusal("the CNN is not the champion (--strict); the lines above say why")
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5000,
+) -> None:
+    """Show the runs in MLflow's web interface until Ctrl-C."""
+    from strokewise.registry import server
+
+    server.serve(host, port, typer.echo)
+
+
+@app.command()
+def history() -> None:
+    """Print what happened in the registry, oldest first: who became champion, when and why."""
+    from strokewise.registry import versions
+
+    events = versions.history()
+    for event in events:
+        number = f"version {event.version}" if event.version else f"model {event.fingerprint[:8]}"
+        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.what:<11}{number:<16}{event.reason}")
+    if not events:
+        typer.echo("nothing has been registered yet; `dvc repro` does it")
+
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the history keeps it.")]
+
+
+@app.command()
+def rollback(
+    reason: Reason,
+    version: Annotated[int | None, typer.Argument(help="An earlier champion; if not given the previous one.")] = None,
+) -> None:
+    """Make the previous champion champion again."""
+    from strokewise.registry import decisions
+
+    _moved(decisions.rollback(version, reason))
+
+
+@app.command()
+def promote(version: Annotated[int, typer.Argument(help="The version to make champion.")], reason: Reason) -> None:
+    """Make a version champion whatever the gate said of it."""
+    from strokewise.registry import decisions
+
+    _moved(decisions.promote(version, reason))
+
+
+def _moved(event: Any) -> None:
+    before = f"; before it was version {event.before}" if event.before else ""
+    typer.echo(f"version {event.version} is the champion now{before}")
 
 
 @app.command()

@@ -1,0 +1,94 @@
+"""A model folder -> a folder that MLflow can load and serve anywhere, without strokewise's source on the path.
+
+Models from code: `serving.py`, the model folder with its safetensors or ONNX, and the source files that these need
+are put side by side; there is no pickle. The requirements are the versions installed here, written out.
+"""
+
+import base64
+import shutil
+import struct
+import tempfile
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokewise import sources
+from strokewise.registry.state import Made
+
+if TYPE_CHECKING:
+    from mlflow.models import Model
+
+SERVING = Path(__file__).with_name("serving.py")
+ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
+EXTRA = ("errors", "params")  # decide no output, and so stand in no closure, but are imported
+CODE = {"cnn": ("network", "pictures"), "baseline": ("learn.flat", "pictures")}
+REQUIRED = {
+    "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
+    "baseline": ("numpy", "onnxruntime", "opencv-python-headless", "pydantic", "ruamel.yaml", "tqdm"),
+}
+
+
+def pack(made: Made, example: NDArray[np.uint8], folder: Path, description: "Model") -> None:
+    """Write `made` as MLflow's model folder `folder`, described by `description`, which is completed.
+
+    `example` is a scene, uint8 (H, W) or (H, W, 3), and becomes the input example as a base64 PNG; it is run once.
+    """
+    import mlflow.pyfunc
+
+    with tempfile.TemporaryDirectory() as scratch:
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(SERVING),
+            artifacts={"model": str(_plain(made.folder, Path(scratch) / "model"))},
+            code_paths=[str(_code(made.kind, Path(scratch) / "strokewise"))],
+            input_example=[base64.b64encode(png(example)).decode()],
+            pip_requirements=requirements(made.kind),
+            mlflow_model=description,
+        )
+    for compiled in folder.rglob("__pycache__"):
+        shutil.rmtree(compiled)
+
+
+def requirements(kind: str) -> list[str]:
+    """What a packed model needs, each pinned to the version installed here; a build's mark (+cpu) is left out."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *REQUIRED[kind])]
+
+
+def _plain(folder: Path, copy: Path) -> Path:
+    """The model folder's own files under the name that `ARTIFACT` has."""
+    copy.mkdir()
+    for path in folder.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, copy / path.name)  # without DVC's permissions or links
+    return copy
+
+
+def _code(kind: str, package: Path) -> Path:
+    """A package of only the files that the model runs."""
+    needed = sources.closure(*CODE[kind]) + [sources.PACKAGE / f"{name}.py" for name in EXTRA]
+    for path in needed:
+        copy = package / path.relative_to(sources.PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        (copy.parent / "__init__.py").touch()
+        shutil.copyfile(path, copy)
+    (package / "__init__.py").touch()
+    return package
+
+
+def png(scene: NDArray[np.uint8]) -> bytes:
+    """uint8 (H, W) or (H, W, 3) as a PNG (RFC 2083): four chunks, no filter."""
+    height, width = scene.shape[:2]
+    colour = 0 if scene.ndim == 2 else 2
+    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(scene))
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    parts: list[Any] = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(data)) + kind + data + _check(kind + data) for kind, data in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def _check(data: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(data))

@@ -1,0 +1,96 @@
+"""MLflow's own web interface on this project's store, as a process that ends with the command that started it.
+
+MLflow's defaults would start fifteen processes for jobs that nothing here uses: one worker and no jobs are enough.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+
+from strokewise.errors import RegistryError
+from strokewise.registry import store
+from strokewise.registry.store import Address, Unavailable
+
+ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+POLL_S = 0.2
+FAREWELL_S = 10.0  # from asking the server to end until it is ended
+
+
+def serve(host: str, port: int, say: Callable[[str], None]) -> None:
+    """Run MLflow's interface until Ctrl-C; `say` is told where it is, once it answers.
+
+    Raises RegistryError if the port is taken or MLflow ends by itself. If the store is a server already, only says so.
+    """
+    place = store.address()
+    if place.served:
+        say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.uri}")
+        return
+    _check_free(host, port)
+    try:
+        with store.opened():
+            pass  # a bare MLflow would make the database in its own, unsafe way
+    except Unavailable as error:
+        raise RegistryError(f"the store cannot be opened: {error}") from None
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    say(f"starting MLflow on {url} (some 10 s) ...")
+    with _running(_command(place, host, port)) as server:
+        while server.poll() is None and not _answers(url):
+            time.sleep(POLL_S)
+        if server.returncode is None:
+            say(f"MLflow shows the runs at {url} (Ctrl-C ends it)")
+            server.wait()
+    raise RegistryError(f"MLflow ended by itself with exit code {server.returncode}; what it printed above says why")
+
+
+def _command(place: Address, host: str, port: int) -> list[str]:
+    """Artifacts are read where they lie, not through the server: what is made here is readable with it and without."""
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", place.uri, "--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
+        *("--uvicorn-opts", "--log-level warning"),
+    ]
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them."""
+    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, start_new_session=True)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain `kill` ends them too
+    try:
+        yield server
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def _check_free(host: str, port: int) -> None:
+    """MLflow would say so too, after ten seconds and in forty lines."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RegistryError(f"cannot listen on {host}:{port} ({reason}); take another with --port or --host") from None
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=1):  # noqa: S310 - our own URL
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,101 @@
+"""The registered model as MLflow loads it: pictures in, a shape, its confidence and all scores out.
+
+Models from code: MLflow runs this very file, also long after and elsewhere, with the model folder and the few source
+files it needs packed beside it (`packing.py`). Nobody imports it. In: a list of base64 strings (PNG or any format of
+`pictures.py`) and of plain arrays, (H, W), (H, W, 3) or (H, W, 4), nested lists or NumPy; or one array (N, H, W, ...),
+or a data frame with a single column of them. Out: an answer a picture, in order; an unreadable one is answered with
+its `error`, the others all the same.
+"""
+
+import base64
+import binascii
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+from pydantic import BaseModel
+
+Given = str | list[list[int]] | list[list[list[int]]]
+
+
+class Answer(BaseModel):
+    """One picture's answer: the likeliest shape, its score, all scores; or why there is none."""
+
+    shape: str | None = None
+    confidence: float | None = None
+    scores: dict[str, float] | None = None
+    error: str | None = None
+
+
+class Served(PythonModel):
+    """The CNN, or the baseline, of a model folder with the door in front of it."""
+
+    # MLflow's own check of the input wants a list of what the hint says, and so refuses arrays; the door checks better.
+    _skip_type_hint_validation = True
+
+    def load_context(self, context: Any) -> None:
+        folder = Path(context.artifacts["model"])
+        if (folder / "model.onnx").is_file():
+            from strokewise.learn import flat
+
+            loaded: Any = flat.load(folder)
+            self.probabilities = loaded.probabilities
+        else:
+            from strokewise import network
+
+            loaded = network.load(folder)
+            self.probabilities = partial(network.probabilities, loaded)
+        self.shapes, self.grid = loaded.shapes, loaded.grid
+
+    def predict(self, context: Any, model_input: list[Given], params: dict[str, Any] | None = None) -> list[Answer]:
+        read = [self._picture(given) for given in _one_by_one(model_input)]  # pictures, or what is wrong with them
+        pictures = [picture for picture in read if not isinstance(picture, str)]
+        scores = iter(self.probabilities(np.stack(pictures)) if pictures else ())
+        # Plain dictionaries of Answer's shape: JSON as they are.
+        return [{"error": each} if isinstance(each, str) else self._answer(next(scores)) for each in read]  # type: ignore[misc]
+
+    def _picture(self, given: Any) -> Any:
+        """The picture, uint8 (G, G), or what is wrong with it."""
+        from strokewise import pictures
+        from strokewise.errors import PictureError
+
+        try:
+            return pictures.picture(_decoded(given), self.grid)
+        except PictureError as error:
+            return str(error)
+
+    def _answer(self, scores: Any) -> dict[str, Any]:
+        best = int(scores.argmax())
+        named = {shape: float(score) for shape, score in zip(self.shapes, scores, strict=True)}
+        return {"shape": self.shapes[best], "confidence": float(scores[best]), "scores": named}
+
+
+def _one_by_one(given: Any) -> list[Any]:
+    """The pictures of whatever a caller thinks is a list of them."""
+    if hasattr(given, "iloc"):  # a data frame, or a column of one: MLflow's own tools send these
+        return list(given.iloc[:, 0]) if given.ndim == 2 else list(given)
+    if isinstance(given, str | bytes) or (isinstance(given, np.ndarray) and given.ndim == 2):
+        return [given]
+    return list(given)
+
+
+def _decoded(given: Any) -> Any:
+    """Bytes of base64 text, an array of nested lists; raises PictureError for what is neither."""
+    from strokewise.errors import PictureError
+
+    if isinstance(given, bytes):
+        return given
+    try:
+        if isinstance(given, str):
+            return base64.b64decode(given.rpartition(",")[2], validate=True)  # also a browser's data:image/png;base64,
+        return np.asarray(given)
+    except binascii.Error:
+        raise PictureError("this text is not base64; send the bytes of a picture as base64") from None
+    except ValueError:
+        raise PictureError("this is no array: its rows differ in length; send (H, W), (H, W, 3) or (H, W, 4)") from None
+
+
+set_model(Served())

@@ -1,0 +1,154 @@
+"""What the pipeline made, as it lies on disk: the folders of both models and the report -> a frozen `State`.
+
+Everything that MLflow shows is projected from this; nothing here knows MLflow.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strokewise.errors import ModelError
+
+MODELS = {"cnn": "model", "baseline": "baseline"}  # -> their folders below data
+WEIGHTS = ("model.safetensors", "model.onnx")
+CODE = ("src", "data/outlines", "params.yaml", "dvc.yaml")  # what decides a result: a change here makes a commit dirty
+
+
+@dataclass(frozen=True)
+class Made:
+    """A trained model: its folder, its `config.json` and what *evaluate* measured of it."""
+
+    kind: str  # cnn or baseline
+    folder: Path
+    config: Mapping[str, Any]
+    weights: str  # SHA-256 of the weights' file
+    measured: Mapping[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.config["fingerprint"])
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        return tuple(self.config["shapes"])
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of the pipeline. `settings` are the sections of `params.yaml` by name; a run is keyed by the
+    model's fingerprint and `evaluation`."""
+
+    cnn: Made
+    baseline: Made
+    metrics: Mapping[str, Any]
+    settings: Mapping[str, Mapping[str, Any]]
+    judged: str  # digest of the test paintings
+    report: Path
+    paintings: Path
+    commit: str | None
+    dirty: bool
+    experiment: str | None  # DVC's name of it
+
+    @property
+    def evaluation(self) -> str:
+        return str(self.metrics["evaluation"])
+
+
+def read(settings: Mapping[str, Mapping[str, Any]], judged: str, root: Path = Path()) -> State:
+    """The state that lies in `root`/data. Raises ModelError if a part is missing, damaged or of another state."""
+    data = root / "data"
+    metrics = _json(data / "report" / "metrics.json", "evaluate")
+    cnn, baseline = (_made(kind, data / folder, metrics) for kind, folder in MODELS.items())
+    commit, dirty = _git(root)
+    return State(
+        cnn,
+        baseline,
+        metrics,
+        settings,
+        judged,
+        data / "report",
+        data / "paintings",
+        commit,
+        dirty,
+        os.environ.get("DVC_EXP_NAME") or None,
+    )
+
+
+def _made(kind: str, folder: Path, metrics: Mapping[str, Any]) -> Made:
+    stage = "train" if kind == "cnn" else "baseline"
+    config = _json(folder / "config.json", stage)
+    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        raise ModelError(f"{folder} holds no weights ({' or '.join(WEIGHTS)}); run `strokewise {stage}`")
+    measured = metrics.get(kind)
+    if not isinstance(measured, dict) or measured.get("fingerprint") != config.get("fingerprint"):
+        raise ModelError(f"data/report is about another model than {folder}; run `strokewise evaluate`")
+    return Made(kind, folder, config, hashlib.sha256(weights.read_bytes()).hexdigest(), measured)
+
+
+def _json(path: Path, stage: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no object")
+        return value
+    except FileNotFoundError:
+        raise ModelError(f"there is no {path}; run `dvc repro`, or `strokewise {stage}`") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; run `strokewise {stage}`") from None
+
+
+def history(made: Made) -> list[dict[str, float]]:
+    """The rows of `history.csv`, an epoch each; none for a model without one."""
+    path = made.folder / "history.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as lines:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+
+
+def answers(state: State) -> tuple[list[int], list[int], list[int]]:
+    """Truth, CNN and baseline for every test painting, as positions in the CNN's shapes, from the confusion tables."""
+    at = {shape: position for position, shape in enumerate(state.cnn.shapes)}
+    tables = []
+    for kind in MODELS:
+        path = state.report / f"confusion-{kind}.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as lines:
+                tables.append([(at[row["actual"]], at[row["predicted"]]) for row in csv.DictReader(lines)])
+        except (OSError, KeyError) as error:
+            raise ModelError(f"{path} cannot be read: {error!r}; run `strokewise evaluate`") from None
+    cnn, baseline = tables
+    if [truth for truth, _ in cnn] != [truth for truth, _ in baseline] or not cnn:
+        raise ModelError(f"the confusion tables in {state.report} do not belong together; run `strokewise evaluate`")
+    return [truth for truth, _ in cnn], [said for _, said in cnn], [said for _, said in baseline]
+
+
+def figures(state: State) -> list[tuple[Path, str]]:
+    """The pictures and tables of the report, and the folder that each belongs into beside the run."""
+    found = [(path, "report") for pattern in ("*.png", "*.csv", "*.json") for path in state.report.glob(pattern)]
+    found += [(path, "report/explain") for path in (state.report / "explain").glob("*.png")]
+    found += [(path, "paintings") for path in state.paintings.glob("*.png")]
+    return sorted(found)
+
+
+def _git(root: Path) -> tuple[str | None, bool]:
+    """The commit, and whether code, catalogue or parameters differ from it; (None, False) where there is no git."""
+    commit = _answer(root, "rev-parse", "HEAD")
+    if not commit:
+        return None, False
+    return commit, bool(_answer(root, "status", "--porcelain", "--", *CODE))
+
+
+def _answer(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,228 @@
+"""Where runs and models are kept: `MLFLOW_TRACKING_URI`, else the project's own `mlflow.db` with `mlruns` beside it.
+
+A store is opened for a block: MLflow is imported then and not before, asked with short timeouts and told where to
+look in every call, so that nothing is left behind in the process's environment. Whatever a store fails to do
+becomes `Unavailable`, one line: MLflow is a projection of the pipeline, and its absence costs a warning.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from strokewise import disk, locking
+from strokewise.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NAME = "strokewise"  # of the experiment and of the registered model
+VARIABLE = "MLFLOW_TRACKING_URI"
+SQL = ("postgresql", "mysql", "mssql")
+PATIENCE_S = 120.0  # for all that is said to a server; it answers each call within ENVIRONMENT's timeout, or not
+
+# Set while a store is open, unless the user has set them. MLflow itself would wait 2 minutes, 8 times over.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+class Unavailable(Exception):
+    """The store is gone, too slow or full: a warning's text. What was not written is written at the next time."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A store's URI; `database` is its file if it is SQLite, `artifacts` where we put artifacts if we decide that."""
+
+    uri: str
+    database: Path | None
+    artifacts: Path | None
+
+    @property
+    def served(self) -> bool:
+        """Whether a server is asked (and stores the artifacts where it likes)."""
+        return self.artifacts is None
+
+    def lock(self, purpose: str) -> Path:
+        """The file whose holder alone may do `purpose` in this store."""
+        root = self.database.parent if self.database else disk.home()
+        return root / disk.SCRATCH / f"{self.database.name if self.database else 'mlflow'}.{purpose}.lock"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store: MLflow's client, bound to it."""
+
+    client: "MlflowClient"
+    address: Address
+    _opened: float = field(default_factory=time.monotonic)
+
+    def hurry(self) -> None:
+        """Raise Unavailable once a server has used up all patience: many slow answers are as bad as none."""
+        if self.address.served and time.monotonic() - self._opened > PATIENCE_S:
+            raise Unavailable(f"{self.address.uri} is too slow: not done after {PATIENCE_S:.0f} s")
+
+    def experiment(self, create: bool = True) -> str | None:
+        """The id of our experiment, made or brought back from deletion if `create`."""
+        found = self.client.get_experiment_by_name(NAME)
+        if found is None:
+            return self._new_experiment() if create else None
+        if found.lifecycle_stage == "deleted" and create:
+            self.client.restore_experiment(found.experiment_id)
+        if self.address.database and self.address.artifacts:
+            _check_place(str(found.artifact_location), self.address.artifacts)
+        return str(found.experiment_id)
+
+    def _new_experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        where = None if self.address.artifacts is None else (self.address.artifacts / NAME).as_posix()
+        try:
+            return str(self.client.create_experiment(NAME, artifact_location=where))
+        except MlflowException:  # somebody else was faster
+            found = self.client.get_experiment_by_name(NAME)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+
+def address() -> Address:
+    """Where the store is. Raises RegistryError if `MLFLOW_TRACKING_URI` names none that MLflow could use."""
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return _sqlite(disk.home() / "mlflow.db")
+    scheme = given.partition(":")[0].partition("+")[0].lower()
+    if scheme == "sqlite" and given.startswith("sqlite:///") and given != "sqlite:///":
+        return _sqlite(disk.home() / given.removeprefix("sqlite:///"))
+    if scheme in SQL and "://" in given:
+        return Address(given, None, disk.home() / "mlruns")
+    if scheme in ("http", "https") and urlsplit(given).hostname:
+        return Address(given.rstrip("/"), None, None)
+    raise RegistryError(
+        f"{VARIABLE} is {given!r}; it must be a server (http://host:port) or a database (sqlite:///file.db, "
+        f"postgresql://…): set it right, or unset it to use this project's own mlflow.db"
+    )
+
+
+def _sqlite(database: Path) -> Address:
+    return Address(f"sqlite:///{database}", database, database.parent / "mlruns")
+
+
+def exists() -> bool:
+    """Whether there is a store that could be asked: found without importing MLflow or waiting for anybody."""
+    place = address()
+    return place.database is None or place.database.exists()
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Only one process of this machine at a time decides what stands in the store."""
+    with locking.exclusive(address().lock("deciding")):
+        yield
+
+
+@contextlib.contextmanager
+def opened(create: bool = True) -> Iterator[Store]:
+    """The store at `address()`, its database made if `create`.
+
+    Raises Unavailable for all that goes wrong with it inside the block.
+    """
+    place = address()
+    if place.database and not place.database.exists() and not create:
+        raise Unavailable(f"there is no {place.database.name} yet")
+    with _environment():
+        with _quiet():  # its import sets up logging and warnings anew: so once for it, and once after it
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+            from requests.exceptions import RequestException
+            from sqlalchemy.exc import SQLAlchemyError
+        try:
+            with _quiet():
+                if place.database:
+                    _make(place.database)
+                yield Store(MlflowClient(place.uri, place.uri), place)
+        except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+            raise Unavailable(f"{_shown(place)}: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """`ENVIRONMENT` for the length of the block, the user's own values first."""
+    ours = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow and Alembic talk about their own business: only their errors are let through."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _make(database: Path) -> None:
+    """Make MLflow's database, by one process, under another name, whole or not at all.
+
+    MLflow's own way breaks: two processes migrate the same file, and a Ctrl-C leaves half a schema for good.
+    """
+    if database.exists():
+        return
+    with locking.exclusive(_sqlite(database).lock("making")):
+        if database.exists():
+            return
+        for left in database.parent.glob(f".{database.name}.*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with disk.replacing(database) as fresh:
+            # The default experiment's place is written down here: not the working directory of whoever was first.
+            made = SqlAlchemyStore(f"sqlite:///{fresh}", str(database.parent / "mlruns"))  # type: ignore[no-untyped-call]
+            made.engine.dispose()
+
+
+def _check_place(location: str, artifacts: Path) -> None:
+    """MLflow stores absolute paths: after a move everything would still be written to, and read from, the old place."""
+    place = Path(urlsplit(location).path if location.startswith("file:") else location)
+    if place.parent != artifacts and place.parent.resolve() != artifacts.resolve():
+        raise Unavailable(
+            f"the project was moved here from {place.parent.parent}, and mlflow.db still points there: move it back, "
+            "or delete mlflow.db and mlruns and run `strokewise register`, which makes them anew"
+        )
+
+
+def _shown(place: Address) -> str:
+    if place.database:
+        return place.database.name
+    parts = urlsplit(place.uri)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")  # without a password
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,219 @@
+"""A `State` -> one MLflow run for the CNN and one for the baseline, found again by their tags, never a second one.
+
+A run is keyed by model, fingerprint and evaluation. Its tag `complete` is written last: a run without it broke off
+half way and is replaced. The model itself is logged once a fingerprint, however often it is evaluated.
+"""
+
+import json
+import math
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokewise.registry import packing, state
+from strokewise.registry.state import Made, State
+from strokewise.registry.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel, Run
+
+BATCH = 900  # metrics a call; a server takes 1,000
+LONGEST_DIGEST = 36  # characters, of a data set
+CONTEXTS = {"train": "training", "test": "evaluation"}  # MLflow's words
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Where a model was logged: its run, and the model in MLflow's terms."""
+
+    run: str
+    model: str
+    fresh: bool  # this call logged it
+
+
+def log(store: Store, made: State, example: NDArray[np.uint8]) -> dict[str, Logged]:
+    """Bring both runs into MLflow as far as they are not there; "cnn" and "baseline" -> where."""
+    experiment = store.experiment()
+    assert experiment is not None
+    return {model.kind: _log(store, experiment, made, model, example) for model in (made.cnn, made.baseline)}
+
+
+def _log(store: Store, experiment: str, made: State, model: Made, example: NDArray[np.uint8]) -> Logged:
+    complete = _settled(store, experiment, made, model)
+    if complete is not None:
+        return Logged(complete.info.run_id, complete.data.tags["complete"], False)
+    tags = _tags(made, model)
+    name = f"{model.kind} {model.fingerprint[:8]}"
+    run = store.client.create_run(experiment, tags=tags, run_name=name).info.run_id
+    logged = _model(store, experiment, run, made, model, example)
+    _numbers(store, run, logged.model_id, made, model)
+    _data(store, run, made, model)
+    for path, folder in state.figures(made):
+        if model.kind == "cnn" or folder == "report":
+            store.hurry()
+            store.client.log_artifact(run, str(path), folder)
+    store.client.set_tag(run, "complete", logged.model_id)
+    store.client.set_terminated(run, "FINISHED")
+    kept = _settled(store, experiment, made, model)
+    assert kept is not None
+    return Logged(kept.info.run_id, kept.data.tags["complete"], True)
+
+
+def _settled(store: Store, experiment: str, made: State, model: Made) -> "Run | None":
+    """The complete run of this key, the oldest if two machines made one at once; all others are removed."""
+    conditions = {"model": model.kind, "fingerprint": model.fingerprint, "evaluation": made.evaluation}
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in conditions.items())
+    runs = store.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"])
+    runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+    kept = next((run for run in runs if "complete" in run.data.tags and _whole(store, run)), None)
+    for run in runs:
+        if kept is None or run.info.run_id != kept.info.run_id:
+            store.client.delete_run(run.info.run_id)
+    return kept
+
+
+def _whole(store: Store, run: "Run") -> bool:
+    """Whether the run's files are still there, as far as this machine can see: `mlruns` may have been deleted."""
+    where = str(run.info.artifact_uri).removeprefix("file://")
+    return store.address.served or not where.startswith("/") or Path(where).is_dir()
+
+
+def _tags(made: State, model: Made) -> dict[str, str]:
+    tags = {
+        "model": model.kind,
+        "fingerprint": model.fingerprint,
+        "evaluation": made.evaluation,
+        "weights": model.weights,
+        "mlflow.note.content": str(made.metrics.get("sentence", "")),
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.name": "dvc.yaml",
+    }
+    if made.commit:
+        tags |= {"mlflow.source.git.commit": made.commit, "dirty": str(made.dirty).lower()}
+    if made.experiment:
+        tags["dvc.experiment"] = made.experiment
+    return tags
+
+
+def _model(
+    store: Store, experiment: str, run: str, made: State, model: Made, example: NDArray[np.uint8]
+) -> "LoggedModel":
+    """The model of this fingerprint and these weights, logged if it is not there yet, and tied to the run."""
+    from mlflow.entities import LoggedModelInput, LoggedModelOutput
+    from mlflow.models import Model
+
+    tags = {"fingerprint": model.fingerprint, "weights": model.weights, "model": model.kind}
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    for found in store.client.search_logged_models([experiment], wanted):
+        if str(found.status) == "READY" and _there(store, found.artifact_location):
+            store.client.log_inputs(run, models=[LoggedModelInput(found.model_id)])
+            return found
+        store.client.delete_logged_model(found.model_id)
+    parameters = _parameters(made, model)
+    logged = store.client.create_logged_model(experiment, model.kind, run, tags, parameters, model_type=model.kind)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        described = Model(
+            artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
+        )
+        packing.pack(model, example, folder, described)
+        store.hurry()
+        store.client.log_model_artifacts(logged.model_id, str(folder))
+    store.client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])
+    return store.client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _there(store: Store, location: str) -> bool:
+    where = location.removeprefix("file://")
+    return store.address.served or not where.startswith("/") or (Path(where) / "MLmodel").is_file()
+
+
+def _numbers(store: Store, run: str, logged: str, made: State, model: Made) -> None:
+    """Parameters, the curves over epochs, and what *evaluate* measured."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    metrics: list[Metric] = []
+    for row in state.history(model):
+        epoch = int(row.pop("epoch"))
+        metrics += [Metric(_curve(name), value, now, epoch) for name, value in row.items() if math.isfinite(value)]
+    metrics += [Metric(name, value, now, 0, model_id=logged) for name, value in measured(made, model).items()]
+    parameters = [Param(name, value) for name, value in _parameters(made, model).items()]
+    store.client.log_batch(run, params=parameters)
+    for start in range(0, len(metrics), BATCH):
+        store.hurry()
+        store.client.log_batch(run, metrics=metrics[start : start + BATCH])
+
+
+def _curve(column: str) -> str:
+    """A column of history.csv as the metric's name; the slash puts the curves of one part side by side in the UI."""
+    if column == "learning_rate":
+        return column
+    name = column.removeprefix("validation_")
+    return f"{'train' if name == column else 'validation'}/{name}"
+
+
+def measured(made: State, model: Made) -> dict[str, float]:
+    """What was measured as flat metrics: `test/accuracy`, `test/recall/star`, `paired/difference`, ..."""
+    found = dict(_flat(model.measured, "test"))
+    if model.kind == "cnn":
+        found |= dict(_flat(made.metrics.get("paired", {}), "paired"))
+    return {
+        _metric(name): float(value)
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _metric(name: str) -> str:
+    """All shapes' recalls in one group of charts; the interval's ends beside the number that they belong to."""
+    name = re.sub(r"^test/shapes/(.+)/(\w+)$", r"test/\2/\1", name)
+    return re.sub(r"^(test/)(low|high)$", r"\1accuracy_\2", name)
+
+
+def _parameters(made: State, model: Made) -> dict[str, str]:
+    """The sections of params.yaml that decided this model, as resolved, and what else its config.json knows."""
+    mine = ("generate", "network", "train") if model.kind == "cnn" else ("generate", "baseline")
+    values = {name: value for section in mine for name, value in _flat(made.settings.get(section, {}), section, ".")}
+    values |= dict(_flat(made.settings.get("evaluate", {}), "evaluate", "."))
+    sections = {"network": "network", "training": "train", "baseline": "baseline", "versions": "versions"}
+    for key, section in sections.items():
+        values |= dict(_flat(model.config.get(key, {}), section, "."))
+    for key in ("grid", "choice", "copies", "best_epoch", "parameters"):
+        if key in model.config:
+            values[key] = model.config[key]
+    return {name: str(value) for name, value in values.items()}
+
+
+def _flat(value: Any, prefix: str, joint: str = "/") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dictionaries with their keys joined; lists are left out: they are no parameter or metric."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            plain = re.sub(r"[^\w.\- ]", "_", str(key))
+            yield from _flat(inner, f"{prefix}{joint}{plain}", joint)
+    elif not isinstance(value, list | tuple) and value is not None:
+        yield prefix, value
+
+
+def _data(store: Store, run: str, made: State, model: Made) -> None:
+    """The paintings by our own digest: MLflow's own looks at the first 10,000 numbers only."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for split, digest in {**model.config.get("paintings", {}), "test": made.judged}.items():
+        data = Dataset(
+            f"paintings {split}",
+            digest[:LONGEST_DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": f"data/paintings/{split}"}),
+            profile=json.dumps({"split": split, "sha256": digest}),
+        )
+        inputs.append(DatasetInput(data, [InputTag("mlflow.data.context", CONTEXTS.get(split, split))]))
+    store.client.log_inputs(run, datasets=inputs)

@@ -1,0 +1,199 @@
+"""The registered model: its versions, who holds which alias, and the way from a name to a model folder.
+
+    champion  answers `strokewise predict`      challenger  passed, not shown better      previous  champion before
+
+A version is one fingerprint, and says so in its tags. What happened stands in the registered model's own tags, a
+line an event, only ever added to.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from strokewise import disk
+from strokewise.errors import RegistryError
+from strokewise.registry import packing, store
+from strokewise.registry.store import NAME, Store, Unavailable
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+EVENT = "history."  # the tags that are lines of the history begin with it
+URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[\w-]+)|/(?P<number>\d+))")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version. `decision` is the gate's, as it was made; `settled` once its aliases were given."""
+
+    number: int
+    fingerprint: str
+    weights: str
+    decision: Mapping[str, Any] | None
+    settled: bool
+    run: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the history: what happened to which version, when, and why."""
+
+    at: str  # UTC, ISO 8601
+    what: str  # champion, challenger, refused, overtaken, rollback, promote
+    version: int | None
+    before: int | None  # the champion until then
+    fingerprint: str
+    reason: str
+    question: str = ""  # what a refusal answered: evaluation and rules
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All that the registry knows about our model at one moment."""
+
+    versions: tuple[Version, ...]  # by number
+    aliases: Mapping[str, int]
+    events: tuple[Event, ...]  # in the order in which they happened
+
+    def numbered(self, number: int | None) -> Version | None:
+        return next((version for version in self.versions if version.number == number), None)
+
+    def of(self, fingerprint: str) -> Version | None:
+        """The version of a fingerprint, the first if two machines registered it at once."""
+        return next((version for version in self.versions if version.fingerprint == fingerprint), None)
+
+    @property
+    def champion(self) -> Version | None:
+        return self.numbered(self.aliases.get("champion"))
+
+    def standing(self, version: Version) -> str:
+        """ "version 3, champion" """
+        held = sorted(alias for alias, number in self.aliases.items() if number == version.number)
+        return ", ".join([f"version {version.number}", *held])
+
+
+def shelf(opened: Store) -> Shelf:
+    """Read the registered model; an empty shelf if there is none yet."""
+    model = registered(opened)
+    if model is None:
+        return Shelf((), {}, ())
+    found = [_version(version) for version in opened.client.search_model_versions(f"name='{NAME}'")]
+    aliases = {alias: int(number) for alias, number in model.aliases.items()}
+    lines = sorted((key, value) for key, value in model.tags.items() if key.startswith(EVENT))
+    events = tuple(Event(**json.loads(value)) for _, value in lines)
+    return Shelf(tuple(sorted(found, key=lambda version: version.number)), aliases, events)
+
+
+def registered(opened: Store) -> "RegisteredModel | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return opened.client.get_registered_model(NAME)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _version(version: "ModelVersion") -> Version:
+    tags = version.tags
+    return Version(
+        int(version.version),
+        tags.get("fingerprint", ""),
+        tags.get("weights", ""),
+        json.loads(tags["decision"]) if "decision" in tags else None,
+        "settled" in tags or "decision" not in tags,  # one that a person registered is none of our business
+        version.run_id or "",
+    )
+
+
+def record(opened: Store, event: Event) -> None:
+    """Add a line to the history. The same event said twice (after a crash) is one line."""
+    key = f"{EVENT}{event.at}.{event.what}.{event.fingerprint[:8] or event.version}".replace(":", "").replace("+", "")
+    opened.client.set_registered_model_tag(NAME, key, json.dumps(vars(event), sort_keys=True, ensure_ascii=False))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def history() -> list[Event]:
+    """Every event so far. Raises RegistryError if the registry cannot be asked."""
+    if not store.exists():
+        return []
+    try:
+        with store.opened(create=False) as opened:
+            return list(shelf(opened).events)
+    except Unavailable as error:
+        raise RegistryError(f"the history cannot be read: {error}") from None
+
+
+def champion() -> Path | None:
+    """The champion's model folder on this machine; None if no champion was registered.
+
+    MLflow is imported only if there is a store to ask. Raises RegistryError if it cannot be asked.
+    """
+    if not store.exists():
+        return None
+    try:
+        with store.opened(create=False) as opened:
+            holder = shelf(opened).champion
+            return None if holder is None else fetch(opened, NAME, holder.number)
+    except Unavailable as error:
+        raise RegistryError(f"the champion cannot be had: {error}; name a folder with --model to do without") from None
+
+
+def folder(uri: str) -> Path:
+    """The model folder of `models:/name@alias` or `models:/name/3`. Raises RegistryError if there is none."""
+    named = URI.fullmatch(uri)
+    if named is None:
+        raise RegistryError(f"{uri!r} names no registered model; write models:/{NAME}@champion or models:/{NAME}/3")
+    if not store.exists():
+        raise RegistryError(f"{uri} cannot be had: nothing is registered here yet; run `dvc repro` first")
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with store.opened(create=False) as opened:
+            try:
+                name, number = named["name"], named["number"]
+                if number is None:
+                    number = opened.client.get_model_version_by_alias(name, named["alias"]).version
+                return fetch(opened, name, int(number))
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                raise RegistryError(f"{uri} does not exist; `strokewise history` tells which versions do") from None
+    except Unavailable as error:
+        raise RegistryError(f"{uri} cannot be had: {error}") from None
+
+
+def fetch(opened: Store, name: str, number: int) -> Path:
+    """The model folder of a version: where it lies, or a copy below `.strokewise` that is kept for the next time."""
+    version = opened.client.get_model_version(name, str(number))
+    source = opened.client.get_model_version_download_uri(name, str(number))
+    if source.startswith(("/", "file:")):
+        lies = Path(unquote(urlsplit(source).path)) / packing.ARTIFACT
+        if not (lies / "config.json").is_file():
+            raise RegistryError(
+                f"the files of {name} version {number} are gone from {lies}; if the project was moved or mlruns "
+                "deleted, delete mlflow.db too and run `strokewise register`"
+            )
+        return lies
+    kept = disk.home() / disk.SCRATCH / "registered" / (version.tags.get("weights") or f"{name}-{number}")
+    if not (kept / "config.json").is_file():
+        from mlflow.artifacts import download_artifacts
+
+        with disk.replacing(kept) as fresh:
+            got = download_artifacts(
+                artifact_uri=f"{source.rstrip('/')}/{packing.ARTIFACT}",
+                dst_path=str(fresh.parent / "download"),
+                tracking_uri=opened.address.uri,
+            )
+            shutil.move(got, fresh)
+    return kept

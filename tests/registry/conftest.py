@@ -1,0 +1,213 @@
+"""A whole state of the pipeline in a folder, small and quick to make: real paintings, networks, measurements."""
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from strokewise import dataset, disk, network, pictures
+from strokewise.judge import statistics
+from strokewise.params import Network as Settings
+from strokewise.params import Params
+
+SHAPES = ("bar", "cross", "ring")
+GRID = 16
+ROOT = Path(__file__).parent.parent.parent
+
+
+def painting(label: int, generator: np.random.Generator) -> np.ndarray:
+    """A scene, uint8 (48, 48): dark on light, one of `SHAPES`, somewhere."""
+    page = np.full((48, 48), 255, np.uint8)
+    x, y = (int(value) for value in generator.integers(18, 30, 2))
+    size = int(generator.integers(9, 14))
+    if label == 0:
+        cv2.rectangle(page, (x - size, y - 4), (x + size, y + 4), 0, 2)
+    elif label == 1:
+        cv2.line(page, (x - size, y), (x + size, y), 0, 2)
+        cv2.line(page, (x, y - size), (x, y + size), 0, 2)
+    else:
+        cv2.circle(page, (x, y), size, 0, 2)
+    return page
+
+
+def paint(count: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    labels = np.arange(count) % len(SHAPES)
+    generator = np.random.default_rng(seed)
+    return [painting(int(label), generator) for label in labels], labels
+
+
+def settings(root: Path = ROOT) -> Settings:
+    return Params.load(root / "params.yaml").network.model_copy(update={"grid": GRID, "width": 4, "extra": 0})
+
+
+def train(steps: int, seed: int, shapes: Sequence[str] = SHAPES) -> network.Network:
+    torch.manual_seed(seed)
+    net = network.Network(shapes, settings())
+    scenes, labels = paint(60, 1)
+    inked = np.stack([pictures.picture(scene, GRID) for scene in scenes])
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(net(network.batch(inked)), torch.from_numpy(labels)).backward()
+        optimiser.step()
+    return net.eval()
+
+
+def flat(weights: np.ndarray) -> bytes:
+    """An ONNX file: `pixels` (N, G·G) -> `probabilities` (N, C), linear with a softmax."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["pixels", "w"], ["s"]), helper.make_node("Softmax", ["s"], ["probabilities"])],
+        "flat",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [None, GRID * GRID])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, len(SHAPES)])],
+        [numpy_helper.from_array(weights.astype(np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return model.SerializeToString(deterministic=True)
+
+
+def make(root: Path, steps: int = 60, seed: int = 0, shapes: Sequence[str] = SHAPES) -> Path:
+    """Make `root`/data as the pipeline would: a network of `steps` training steps, and a baseline that guesses."""
+    data = root / "data"
+    scenes, labels = paint(120, 2)
+    rows = [
+        dataset.Row(cv2.imencode(".png", scene)[1].tobytes(), int(label), {})
+        for scene, label in zip(scenes, labels, strict=True)
+    ]
+    dataset.write_shard(data / "paintings/test/00000.parquet", rows, shapes, {})
+    (data / "paintings/contact-sheet.png").write_bytes(rows[0].image)
+    paintings = dataset.load("test", GRID, data / "paintings")
+    net = train(steps, seed, shapes)
+    named = hashlib.sha256(f"{steps} {seed} {shapes}".encode()).hexdigest()
+    decided = {"fingerprint": named, "versions": {"torch": torch.__version__}, "paintings": {"train": "a" * 64}}
+    network.save(net, data / "model", decided | {"training": {"epochs": 3, "device": "cpu"}, "best_epoch": 2})
+    with (data / "model/history.csv").open("w") as file:
+        csv.writer(file).writerows(
+            [["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]]
+            + [[epoch, 1 / epoch, 1 - 0.5 / epoch, 1.1 / epoch, 1 - 0.6 / epoch, 0.003] for epoch in (1, 2, 3)]
+        )
+    content = flat(np.random.default_rng(5).normal(size=(GRID * GRID, len(shapes))))
+    flat_config = {
+        "fingerprint": "b" * 64,
+        "shapes": list(shapes),
+        "grid": GRID,
+        "choice": "PCA + RBF SVM",
+        "weights": hashlib.sha256(content).hexdigest(),
+        "paintings": {"train": "a" * 64},
+    }
+    (data / "baseline").mkdir(parents=True, exist_ok=True)
+    (data / "baseline/model.onnx").write_bytes(content)
+    disk.write_json(data / "baseline/config.json", flat_config)
+    said = {
+        "cnn": network.probabilities(net, paintings.pictures).argmax(1),
+        "baseline": np.zeros(len(labels), np.int64),
+    }
+    report(data / "report", paintings, said, {"cnn": named, "baseline": "b" * 64})
+    return root
+
+
+def report(folder: Path, paintings: dataset.Split, said: dict[str, Any], fingerprints: dict[str, str]) -> None:
+    """What *evaluate* writes, as far as *register* reads it."""
+    labels, shapes = paintings.labels, paintings.shapes
+    (folder / "explain").mkdir(parents=True, exist_ok=True)
+    metrics: dict[str, Any] = {"paintings": len(labels), "sentence": "The CNN is right more often."}
+    metrics["paired"] = asdict(statistics.paired(labels, said["cnn"], said["baseline"], 200, 0))
+    for kind, answers in said.items():
+        right = statistics.accuracy(labels, answers)
+        measured = statistics.precision_recall(labels, answers, len(shapes))
+        metrics[kind] = {
+            "fingerprint": fingerprints[kind],
+            "accuracy": right.value,
+            "low": right.low,
+            "high": right.high,
+            "shapes": {
+                shape: {"precision": precision.value, "recall": recall.value, "support": recall.total}
+                for shape, (precision, recall) in zip(shapes, measured, strict=True)
+            },
+        }
+        with (folder / f"confusion-{kind}.csv").open("w") as file:
+            table = [[shapes[true], shapes[answer]] for true, answer in zip(labels, answers, strict=True)]
+            csv.writer(file).writerows([["actual", "predicted"], *table])
+    metrics["baseline"]["choice"] = "PCA + RBF SVM"
+    decided = json.dumps([paintings.digest, fingerprints], sort_keys=True).encode()
+    metrics["evaluation"] = hashlib.sha256(decided).hexdigest()
+    disk.write_json(folder / "metrics.json", metrics)
+    picture = cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()
+    for path in (folder / "mistakes.png", folder / "explain/ring.png"):
+        path.write_bytes(picture)
+
+
+@pytest.fixture(scope="session")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A state by steps, seed and shapes, made once a session; copy it before you change it."""
+    made: dict[Any, Path] = {}
+
+    def state(**how: Any) -> Path:
+        key = tuple(sorted(how.items()))
+        if key not in made:
+            made[key] = make(tmp_path_factory.mktemp("state"), **how)
+        return made[key]
+
+    return state
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database, to be copied: making one takes seconds."""
+    from strokewise.registry import store
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    with store._environment(), store._quiet():
+        store._make(path)
+    return path
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, database: Path, states: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
+    """Puts a state into the working directory, a project with an empty store, and returns that directory."""
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    shutil.copy(ROOT / "params.yaml", root)
+    shutil.copy(database, root / "mlflow.db")
+
+    def put(**how: Any) -> Path:
+        shutil.rmtree(root / "data", ignore_errors=True)
+        shutil.copytree(states(**how) / "data", root / "data")
+        return root
+
+    return put
+
+
+@pytest.fixture
+def params() -> Params:
+    return Params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `strokewise WORDS` in a process of its own."""
+
+    def strokewise(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        import os
+
+        command = [sys.executable, "-m", "strokewise", *words]
+        return subprocess.run(
+            command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=180, check=False
+        )
+
+    return strokewise
