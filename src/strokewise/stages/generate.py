@@ -37,6 +37,7 @@ COLUMNS = 12  # paintings of a shape on a sheet
 CELL = 96  # pixels of a painting on a sheet
 KEPT_S = 7 * 24 * 3600  # seconds after which the unfinished work of other parameters is thrown away
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
     settings = params.generate
     if part is not None and preview is not None:
         raise UserError("--shard and --preview are two things: give one of them")
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise UserError(f"--preview {preview} is no PNG; name a file that ends in .png")
     wanted = _part(shards.plan(settings), part)
     catalogue = outlines.read(OUTLINES)
-    with _told_if_full():
+    with _disk_trouble_told():
         if preview is not None:
             _sheet(catalogue, settings, "preview", COLUMNS * len(catalogue.shapes), preview)
             return Generated(preview, 0, 0)
@@ -162,13 +165,18 @@ def _forget_others(scratch: Path) -> None:
 
 
 @contextmanager
-def _told_if_full() -> Iterator[None]:
+def _disk_trouble_told() -> Iterator[None]:
+    """A full disk and a folder that may not be written are the user's to mend: one line each."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL or "No space left" in str(error):
             raise UserError(
-                f"the disk is full ({os.strerror(errno.ENOSPC)}); finished shards are kept in"
+                f"the disk is full ({error.strerror or error}); finished shards are kept in"
                 f" {disk.SCRATCH / 'paintings'}: make room and run it again"
+            ) from None
+        if error.errno in BARRED:
+            raise UserError(
+                f"{error.filename} cannot be written ({error.strerror}); allow it and run it again"
             ) from None
         raise
