@@ -3,10 +3,12 @@
 Pictures are uint8 (H, W) or (H, W, 3), or float (H, W) for maps that have a sign. Lengths are in pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,6 +19,10 @@ from strokewise import disk
 DPI = 100
 GAP = 3  # pixels around a picture
 SMALL, PLAIN, LARGE = 11, 14, 18  # heights of type in pixels
+INK = np.array([0.05, 0.17, 0.35])  # the colour of more than nothing, RGB
+RUST = np.array([0.75, 0.25, 0.05])  # of less than nothing
+FRAME, FAINT, TILE_GAP = 0.8, "0.35", 8
+TILE, LABEL, RIM = 64, 160, 20  # the layer sheet: a map, the column of names, the margin
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -81,3 +87,140 @@ def sheet(
             if captions:
                 write(axes, x + cell / 2, top + cell + GAP, captions[at][column], SMALL, ha="center", va="top")
     save(figure, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A diagram of shares in [0, 1]."""
+
+    title: str
+    series: Mapping[str, Sequence[tuple[float | str, float, float, float]]]
+    """By name: (x, share, low and high end of its interval), x a number or a name."""
+    diagonal: bool = False
+    """With the line on which the share equals x."""
+
+
+def curves(title: str, panels: Sequence[Panel], path: Path) -> None:
+    """Draw diagrams side by side, at most three in a row, every point with its interval; one legend for all."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure((0.4 + 3.6 * columns, 0.8 + 3.0 * rows), dpi=DPI, facecolor="white", layout="constrained")
+    figure.suptitle(title, fontsize=LARGE * 72 / DPI, parse_math=False)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+    for panel, diagram in zip(panels, axes, strict=False):
+        if panel.diagonal:
+            diagram.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+        for (name, points), colour, mark in zip(panel.series.items(), (INK, RUST, "0.4"), "os^", strict=False):
+            x, share, low, high = zip(*points, strict=True)
+            reach = np.abs(np.array([low, high]) - np.array(share))
+            diagram.errorbar(x, share, reach, label=name, color=colour, marker=mark, markersize=4, capsize=3)
+        diagram.set_title(panel.title, fontsize=PLAIN * 72 / DPI, parse_math=False)
+        diagram.set_ylim(0, 1.02)
+        diagram.grid(color="0.92")
+        diagram.set_axisbelow(True)
+    for empty in axes[len(panels) :]:
+        empty.set_axis_off()
+    axes[0].legend(loc="best", fontsize=SMALL * 72 / DPI)
+    save(figure, path)
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """A line of float maps (h, w) of any range, coloured on one scale, with its name and a note."""
+
+    title: str
+    note: str
+    tiles: Sequence[NDArray[Any]]
+    captions: Sequence[str] = ()
+    """One a tile; for a wide one, one a column."""
+    heading: str = ""
+    numbers: bool = False
+    """Write each value on its square."""
+    wide: bool = False
+    """A single tile, as wide as the sheet."""
+
+
+def layers(
+    title: str,
+    scene: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    scores: Mapping[str, float],
+    strips: Sequence[Strip],
+    path: Path,
+) -> None:
+    """Draw the way of a painting through a network, from top to bottom, with the scores at the top.
+
+    `scene` is the painting, (H, W) or (H, W, 3); `picture` uint8 (G, G) what the network sees of it.
+    """
+    span = max(8, *(len(strip.tiles) for strip in strips)) * (TILE + TILE_GAP) - TILE_GAP
+    side = 5 * TILE // 2
+    top = 3 * LARGE + side + 2 * PLAIN
+    heights = [_height(strip) for strip in strips]
+    ground = np.ones((top + sum(heights) + 2 * PLAIN, 2 * RIM + LABEL + span, 3))
+    figure, axes = canvas(ground.shape[1], ground.shape[0])
+    write(axes, RIM, RIM, title, LARGE, weight="bold", va="top")
+    seen = f"what the network sees, {picture.shape[1]}×{picture.shape[0]}"
+    colours = np.broadcast_to(scene.reshape(*scene.shape[:2], -1) / 255, (*scene.shape[:2], 3))
+    for x, image, caption in ((RIM, colours, "the painting"), (RIM + side + 16, inked(picture / 255, 1), seen)):
+        _lay(ground, image, x, 3 * LARGE, side, side)
+        write(axes, x + side / 2, 3 * LARGE + side + 10, caption, SMALL, color=FAINT, ha="center", va="center")
+    left = RIM + 2 * side + 100
+    _bars(axes, scores, left, 3 * LARGE, ground.shape[1] - left - 60, side)
+    for y, strip in zip(top + np.cumsum([0, *heights]), strips, strict=False):
+        _strip(axes, ground, strip, int(y), span)
+    legend = "blue: above zero · white: zero · rust: below zero · one scale a line"
+    write(axes, RIM, ground.shape[0] - PLAIN, legend, SMALL, color=FAINT, va="center")
+    figure.figimage((ground * 255).round().astype(np.uint8), zorder=-1)  # one image, not one a tile: it costs a tenth
+    save(figure, path)
+
+
+def inked(values: NDArray[Any], limit: float) -> NDArray[np.float64]:
+    """Numbers (h, w) -> colours (h, w, 3): white for 0, ink blue for `limit`, rust for -`limit`, paler between."""
+    share = np.clip(values / limit if limit > 0 else values * 0.0, -1, 1)[..., np.newaxis]
+    return np.asarray(1 - np.abs(share) * (1 - np.where(share < 0, RUST, INK)))
+
+
+def _height(strip: Strip) -> int:
+    return (2 * LARGE if strip.heading else 0) + TILE + (16 if strip.captions else 0) + TILE_GAP
+
+
+def _strip(axes: Axes, ground: NDArray[np.float64], strip: Strip, y: int, span: int) -> None:
+    """One line of the layer sheet: its heading, its name and note on the left, then its tiles."""
+    if strip.heading:
+        ground[y + 10, RIM:-RIM] = FRAME
+        write(axes, RIM, y + 23, strip.heading, weight="bold", va="center")
+        y += 2 * LARGE
+    write(axes, RIM, y + 20, strip.title, 13, va="center")
+    write(axes, RIM, y + 38, strip.note, SMALL, color=FAINT, va="center")
+    limit = max(float(np.abs(tile).max()) for tile in strip.tiles)
+    width = span if strip.wide else TILE
+    for number, tile in enumerate(strip.tiles):
+        x = RIM + LABEL + number * (TILE + TILE_GAP)
+        _lay(ground, inked(tile, limit), x, y, width, TILE)
+        for (row, column), value in np.ndenumerate(tile) if strip.numbers else ():
+            middle = x + (column + 0.5) * width / tile.shape[1], y + (row + 0.5) * TILE / tile.shape[0]
+            text, colour = f"{value:+.2f}".replace("-", "−"), "white" if abs(value) > limit / 2 else "black"
+            write(axes, *middle, text, 9, ha="center", va="center", color=colour)
+    pitch = span / max(1, len(strip.captions)) if strip.wide else TILE + TILE_GAP
+    for number, caption in enumerate(strip.captions):
+        x = RIM + LABEL + round(number * pitch + (pitch if strip.wide else TILE) / 2)
+        write(axes, x, y + TILE + 8, caption, 10, color=FAINT, ha="center", va="center")
+
+
+def _lay(ground: NDArray[np.float64], image: NDArray[Any], x: int, y: int, width: int, height: int) -> None:
+    """Lay a small image (h, w, 3) on the ground, enlarged without smoothing, within a thin frame."""
+    ground[y - 1 : y + height + 1, x - 1 : x + width + 1] = FRAME
+    rows = np.arange(height) * image.shape[0] // height
+    columns = np.arange(width) * image.shape[1] // width
+    ground[y : y + height, x : x + width] = image[rows[:, np.newaxis], columns]
+
+
+def _bars(axes: Axes, scores: Mapping[str, float], x: int, y: int, width: int, room: int) -> None:
+    """A bar a shape, the likeliest in ink."""
+    step = room / max(len(scores), 6)
+    best = max(scores, key=scores.__getitem__)
+    for number, (shape, score) in enumerate(scores.items()):
+        middle, likeliest = y + (number + 0.5) * step, shape == best
+        write(axes, x - 6, middle, shape, SMALL, ha="right", va="center", weight="bold" if likeliest else "normal")
+        axes.barh(middle, score * width, left=x, height=step * 0.7, color=INK if likeliest else "0.7")
+        write(axes, x + score * width + 5, middle, f"{score:.1%}", SMALL, color=FAINT, va="center")
