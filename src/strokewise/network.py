@@ -17,7 +17,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
@@ -207,7 +206,7 @@ def load(folder: Path) -> Network:
             network = Network(config["shapes"], settings)
         network.load_state_dict(safetensors.torch.load(content))
         known = config["weights"]
-    except (KeyError, TypeError, RuntimeError, ValidationError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"the model in {folder} is damaged or of another version: {reason}; train it again") from None
     if hashlib.sha256(content).hexdigest() != known:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SERVING = Path(__file__).with_name("serving.py")
 ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
-EXTRA = ("errors", "params")  # decide no output, and so stand in no closure, but are imported
+EXTRA = ("errors", "params", "wording")  # decide no output, and so stand in no closure, but are imported
 CODE = {"cnn": ("network", "pictures"), "baseline": ("learn.flat", "pictures")}
 REQUIRED = {
     "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
