@@ -175,8 +175,8 @@ class Evaluate(Section):
     """Of the bootstrap."""
     resamples: int = Field(ge=100, le=1_000_000)
     """Of the bootstrap behind the paired difference."""
-    curve: int = Field(ge=0, le=100_000)
-    """Test paintings drawn anew at each imprecision from 0 to 2; 0 leaves that curve out."""
+    curve: int = Field(ge=1, le=100_000)
+    """Test paintings drawn anew at each imprecision from 0 to 2."""
 
 
 class Explain(Section):

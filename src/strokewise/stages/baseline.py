@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from strokewise import dataset, sources
 from strokewise.errors import DatasetError
-from strokewise.learn import augment, flat
+from strokewise.learn import contest, copies, flat
 from strokewise.learn.flat import Flat
 from strokewise.params import Params
 
@@ -29,20 +29,23 @@ def baseline(params: Params) -> Flat:
     settings = params.baseline
     paintings = dataset.load("train", params.network.grid)
     _enough(paintings.labels, paintings.shapes, settings.folds)
-    copies = augment.copies(paintings.pictures, settings.copies, settings.seed)
-    trials = flat.contest(paintings.pictures, paintings.labels, copies, settings.folds, settings.seed)
-    chosen = flat.best(trials)
-    model = flat.fit(chosen, paintings.pictures, paintings.labels, copies, settings.seed)
+    augmented = copies.draw(paintings.pictures, settings.copies, settings.seed)
+    trials = contest.compete(paintings.pictures, paintings.labels, augmented, settings.folds, settings.seed)
+    chosen = contest.best(trials)
+    model = contest.fit(chosen, paintings.pictures, paintings.labels, augmented, settings.seed)
     config = {
         "fingerprint": _fingerprint(paintings.digest, params),
         "shapes": list(paintings.shapes),
         "grid": params.network.grid,
+        "choice": chosen.model,
+        "copies": chosen.copies,
+        "temperature": chosen.temperature,
         "baseline": settings.model_dump(),
         "paintings": {"train": paintings.digest},
         "cross_validation": [asdict(trial) for trial in trials],
         "versions": {library: version(library) for library in LIBRARIES},
     }
-    flat.save(model, chosen, paintings.pictures, flat.FOLDER, config)
+    flat.save(model, paintings.pictures, flat.FOLDER, config)
     return flat.load(flat.FOLDER)
 
 
