@@ -2,202 +2,110 @@
 
     Strokes, Habit (how this hand draws today) -> Drawn (what the pen ran along, in the frame of the outline)
 
-Each layer is a function of points and of the few numbers that it applies; at nought it changes nothing. The first
-layers bend the plan (points (P, 2) of the outline), `ordered` lays it out in the order of writing, and the last ones
-act on the movement. Lengths are in the outline's frame, longest side 2. The picture of the hand follows the kinematic
-theory of rapid movements (Plamondon 1995; O'Reilly and Plamondon, sigma-lognormal, 2009) and gesture synthesis by
-resampling (Taranta et al., Gesture Path Stochastic Resampling, 2016), in plain shape only: nothing depends on speed.
+Points are complex numbers x + iy, the longest side of the outline is 2. The first layers bend the plan (points (P,) of
+the outline), `ordered` lays it out in the order of writing, the later ones act on the movement (Q points). A layer
+changes nothing at nought. Sources: the kinematic theory of rapid movements, where strokes overlap in time (Plamondon
+1995; O'Reilly and Plamondon 2009, sigma-lognormal); isochrony, long strokes take hardly longer than short ones (Viviani
+and Terzuolo 1982); physiological tremor of 8 to 12 Hz; and gesture synthesis, which showed that little is needed
+(Taranta et al. 2016, stochastic resampling).
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from strokewise.paint.strokes import Indices, Points, Strokes
+from strokewise.paint.habit import Habit
+from strokewise.paint.strokes import Flags, Floats, Indices, Points, Strokes
 
-Floats = NDArray[np.float64]
 DRIFT_WAVES = 4  # half-periods of slow drift along a drawing, up to this many
-TREMOR_HZ_POINTS = 0.9  # tremor keeps no shape over more than about this many points
-HOOK_POINTS = 4
-
-
-@dataclass(frozen=True)
-class Habit:
-    """How one painting is drawn; every field is a column of the data set. `RULER` draws the outline itself."""
-
-    stretch: float
-    """Width against height, as a factor."""
-    mirrored: bool
-    """Flipped left to right."""
-    slant: float
-    """Shear of x by y."""
-    climb: float
-    """Shear of y by x."""
-    perspective_x: float
-    perspective_y: float
-    """Relative change of distance from the middle to the edge."""
-    turn: float
-    """Degrees, clockwise on the page."""
-    corners: float
-    """Standard deviation of a corner's displacement."""
-    bow: float
-    """Standard deviation of the rise of an edge, in lengths of it."""
-    pinch: float
-    """What all edges bow alike: positive swells, negative pinches."""
-    rounding: float
-    """How far, in points, the movement runs ahead into the next edge."""
-    anywhere: float
-    """Chance of beginning between the corners."""
-    lifting: float
-    """Chance of lifting the pen at a corner."""
-    overshoot: float
-    """How far strokes miss the corner at which the pen is lifted."""
-    closing: float
-    """Share of the outline drawn twice at its end; negative where it was left open."""
-    flight: float
-    """How far the last stroke leaves the outline straight on."""
-    loops: float
-    """Size of the loops (or cut corners) where the pen turns without being lifted."""
-    hooks: float
-    """Size of the hook where the pen lands or leaves."""
-    drift: float
-    """Standard deviation of the slow wandering."""
-    tremor: float
-    """Standard deviation of the quick shaking."""
-
-
-RULER = Habit(1.0, False, *(0.0,) * 18)
-
-
-@dataclass(frozen=True, eq=False)
-class Knobs:
-    """How much of each kind of imprecision: 0 none, 1 as people do, above in a hurry. See `params.Hand`."""
-
-    stretch: float
-    slant: float
-    turn: float
-    perspective: float
-    corners: float
-    bow: float
-    rounding: float
-    start: float
-    lifting: float
-    overshoot: float
-    closing: float
-    loops: float
-    hooks: float
-    drift: float
-    tremor: float
+HOOK = 4  # points of a hook
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """What the pen ran along."""
 
-    runs: list[Points]
-    """A polyline (n, 2) from each time the pen is put down until it is lifted, n ≥ 2."""
+    line: Points
+    """(Q,) all of it, in the order of writing."""
+    breaks: Indices
+    """(R - 1,) where, in `line`, the pen was put down again after the first time."""
     areas: list[Points]
-    """The polygon (n, 2) that each closed stroke encloses, for filling."""
-
-
-def habit(knobs: Knobs, stretch: tuple[float, float], turn: float, mirror: bool, rng: np.random.Generator) -> Habit:
-    """Draw how one painting will be drawn.
-
-    `stretch`, `turn` (degrees either way) and `mirror` are what the shape allows; no knob goes beyond them.
-    """
-    n = rng.standard_normal(14).tolist()
-    u = rng.random(20).tolist()
-    lasting = [-np.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
-    return Habit(
-        stretch=_stretch_of(min(1.0, knobs.stretch), stretch, n[0], u[8], u[9]),
-        mirrored=mirror and u[10] < 0.5 * min(1.0, knobs.turn),
-        slant=_within(knobs.slant * 0.10 * n[1] * (1 + lasting[0]), 0.7),
-        climb=_within(knobs.slant * 0.05 * n[2] * (1 + lasting[1]), 0.5),
-        perspective_x=_within(knobs.perspective * 0.07 * n[3], 0.3),
-        perspective_y=_within(knobs.perspective * 0.07 * n[4], 0.3),
-        turn=_turn_of(knobs.turn, turn, n[5], u[11], u[12]),
-        corners=knobs.corners * 0.05 * (0.4 + lasting[2]),
-        bow=knobs.bow * 0.035 * (0.3 + lasting[3]),
-        pinch=_within(knobs.bow * 0.04 * n[6] * (1 + lasting[0]), 0.3),
-        rounding=min(1.6, knobs.rounding * 0.45 * (0.3 + lasting[4])),
-        anywhere=min(1.0, knobs.start * 0.3),
-        lifting=min(1.0, knobs.lifting * (1.0 if u[13] < 0.25 else 0.25 if u[13] < 0.55 else 0.0)),
-        overshoot=min(0.4, knobs.overshoot * 0.06 * (0.3 + lasting[5]) * (3 if u[14] < 0.15 else 1)),
-        closing=_closing_of(knobs.closing, n[7], u[15]),
-        flight=min(0.9, knobs.closing * 0.5 * lasting[6]) * (u[16] < min(1.0, 0.25 * knobs.closing)),
-        loops=min(0.35, knobs.loops * 0.12 * lasting[7]) * (u[17] < min(1.0, 0.3 * knobs.loops)),
-        hooks=knobs.hooks * 0.14 * u[18] * (u[19] < min(1.0, 0.4 * knobs.hooks)),
-        drift=knobs.drift * 0.018 * float(np.exp(0.6 * n[8])),
-        tremor=knobs.tremor * 0.004 * float(np.exp(0.6 * n[9])),
-    )
+    """The polygon (n,) that each closed stroke encloses, for filling."""
+    detail: float
+    """Length of the shorter edges: a pen much wider than a fraction of it would hide them."""
 
 
 def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
-    """Draw an outline as `how` says, then lay it on the page. All layers in their order."""
-    edges, places = len(strokes.corner), len(strokes.closed)
-    noise = rng.standard_normal((5, edges + places, 2))
-    plan = stretched(strokes.points, how.stretch, how.mirrored)
-    plan = corners_moved(plan, strokes, how.corners, noise[0])
-    plan = bowed(plan, strokes, how.bow, how.pinch, noise[1])
+    """Draw an outline as `how` says: all layers in their order."""
+    edges = len(strokes.first)
+    noise = rng.standard_normal((4, edges + len(strokes.parts)))
+    plan, half = stretched(strokes.points, strokes.half, how.stretch, how.mirrored)
+    plan = corners_moved(plan, strokes, half, how.corners, noise[0] + 1j * noise[1])
+    plan = bowed(plan, strokes, half, how.bow, how.pinch, noise[2, :edges], noise[3, :edges])
     path = ordered(strokes, how, rng)
-    line = plan[path.index]
-    line = ends_moved(line, path, how, rng)
-    line, breaks = run_together(line, path, how.rounding, rng)
+    line = ends_moved(plan[path.index], path, how, rng)
+    line, breaks = run_together(line, path, how.rounding * min(1.0, 5 / edges), rng)
     line = hooked(line, breaks, how.hooks, rng)
-    line = drifted(line, how.drift, rng)
-    line = shaken(line, how.tremor, rng)
-    line = laid_down(line, how)
-    areas = [laid_down(drifted(plan[index], 0.0, rng), how) for index in path.areas]
-    return Drawn([run for run in np.split(line, breaks) if len(run) > 1], areas)
+    line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
+    areas = [laid_down(plan[index], how) for index in path.areas]
+    long = np.sort(np.abs(plan[strokes.last] - plan[strokes.first])[strokes.cornered])
+    return Drawn(laid_down(line, how), breaks, areas, float(long[len(long) // 4]) if len(long) else 2.0)
 
 
-def stretched(points: Points, factor: float, mirrored: bool) -> Points:
-    """Made wider by `factor` against its height, then scaled so that the longest side is 2 again."""
-    if factor == 1 and not mirrored:
-        return points
-    wide = points * (-factor if mirrored else factor, 1.0)
-    return wide * (2.0 / float(np.ptp(wide, axis=0).max()))
+# --- the plan: what the hand means to draw
 
 
-def corners_moved(points: Points, strokes: Strokes, level: float, noise: Floats) -> Points:
+def stretched(points: Points, half: complex, factor: float, mirrored: bool) -> tuple[Points, complex]:
+    """Made wider by `factor` against its height, the longest side still 2; and half the new box."""
+    scale = 1.0 / max(half.real * factor, half.imag)
+    wide = scale * factor * (-1 if mirrored else 1)
+    return wide * points.real + 1j * scale * points.imag, complex(scale * factor * half.real, scale * half.imag)
+
+
+def corners_moved(points: Points, strokes: Strokes, half: complex, level: float, noise: Points) -> Points:
     """Every corner is missed by a little, and the edges go where their corners went.
 
-    noise (E + S, 2), standard normal, one a corner or free end. In a flat shape the short way is missed by less.
+    noise (E + S,), standard normal in both parts, one a corner or free end. A flat shape is missed less the short way.
     """
     if level == 0:
         return points
-    half = np.ptp(points, axis=0) / 2
-    reach = level * np.minimum(half, 3 * half[::-1])
-    moved = np.clip(noise, -2.2, 2.2) * reach
-    edges = len(strokes.corner)
-    moved[:edges] *= (strokes.corner * np.minimum(1.0, chords(points, strokes)[1]))[:, None]
-    along = strokes.along[:, None]
-    return points + moved[:edges][strokes.edge] * (1 - along) + moved[strokes.after][strokes.edge] * along
+    edges = len(strokes.first)
+    moved = level * (
+        min(half.real, 3 * half.imag) * np.clip(noise.real, -2.2, 2.2)
+        + 1j * min(half.imag, 3 * half.real) * np.clip(noise.imag, -2.2, 2.2)
+    )
+    moved[:edges] *= strokes.cornered * np.minimum(1.0, np.abs(points[strokes.last] - points[strokes.first]))
+    way = moved[strokes.after] - moved[:edges]
+    return points + moved[strokes.edge] + way[strokes.edge] * strokes.along
 
 
-def bowed(points: Points, strokes: Strokes, level: float, pinch: float, noise: Floats) -> Points:
-    """Straight edges rise or sag, some like an S; their ends stay. The wrist turns round the elbow, and errs alike."""
+def bowed(
+    points: Points, strokes: Strokes, half: complex, level: float, pinch: float, single: Floats, double: Floats
+) -> Points:
+    """Edges rise or sag, some like an S; their ends stay. A wrist turns round its elbow, so all may err alike.
+
+    single, double (E,): standard normal. `pinch` is common to all edges, outward.
+    """
     if level == 0 and pinch == 0:
         return points
-    chord, long = chords(points, strokes)
-    normal = np.stack([chord[:, 1], -chord[:, 0]], axis=1) / np.maximum(long, 1e-9)[:, None]
-    depth = np.abs(normal) @ np.ptp(points, axis=0)
-    edges = len(strokes.corner)
-    outward = np.sign((normal * (points[strokes.first[:-1]] + points[strokes.first[1:] - 1])).sum(axis=1))
-    height = np.minimum(long, depth) * (long > 1e-6)
-    single = np.clip(level * noise[:edges, 0] + pinch * outward, -0.28, 0.28) * height
-    double = np.clip(0.4 * level * noise[:edges, 1], -0.1, 0.1) * height
+    start, stop = points[strokes.first], points[strokes.last]
+    chord = stop - start
+    long = np.abs(chord)
+    normal = -1j * chord / np.maximum(long, 1e-9)  # to the left of the way on the page
+    depth = 2 * (np.abs(normal.real) * half.real + np.abs(normal.imag) * half.imag)
+    outward = np.sign((normal * (start + stop).conj()).real)
+    alike = min(1.0, 4 / len(long)) * pinch * outward  # many edges that pinch alike would make a star
+    height = normal * np.minimum(long, depth)  # no edge rises higher than the shape is deep
+    hump = height * np.clip(level * single + alike, -0.25, 0.25)
+    swing = height * np.clip(0.4 * level * double, -0.1, 0.1)
     t = strokes.along
-    rise = single[strokes.edge] * (4 * t * (1 - t)) + double[strokes.edge] * np.sin(2 * np.pi * t)
-    return points + rise[:, None] * normal[strokes.edge]
+    rise = 4 * t * (1 - t)
+    return points + rise * (hump[strokes.edge] + swing[strokes.edge] * (2 - 4 * t))
 
 
-def chords(points: Points, strokes: Strokes) -> tuple[Points, Floats]:
-    """From the first to the last point of each edge: (E, 2), and how far that is (E,)."""
-    chord = points[strokes.first[1:] - 1] - points[strokes.first[:-1]]
-    return chord, np.hypot(chord[:, 0], chord[:, 1])
+# --- the order of writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +116,7 @@ class Path:
     """(Q,) into the outline's points."""
     begin: Indices
     """(K + 1,) where each piece begins; the last entry is Q."""
-    lifted: NDArray[np.bool_]
+    lifted: Flags
     """(K + 1,) whether the pen comes down there; True at both ends."""
     areas: list[Indices]
     """Once round each closed stroke."""
@@ -216,84 +124,88 @@ class Path:
 
 def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
     """Begin anywhere, go either way round, lift the pen at some corners, stop early or go on over the beginning."""
-    index, begin, lifted, areas = [], [], [], []
+    routes, begin, lifted, areas = [], [], [], []
     done = 0
-    at_corner = np.zeros(len(strokes.points), dtype=bool)
-    at_corner[strokes.first[:-1][strokes.corner]] = True
-    u = rng.random((len(strokes.closed), 4)).tolist()
-    for stroke, closed in enumerate(strokes.closed.tolist()):
-        one, end = int(strokes.strokes[stroke]), int(strokes.strokes[stroke + 1])
-        a, b = int(strokes.first[one]), int(strokes.first[end])
+    for one, end, closed in strokes.parts:
+        u = rng.random(4 + 2 * (end - one)).tolist()
+        a, b = int(strokes.first[one]), int(strokes.last[end - 1]) + 1
         route = np.arange(a, b)
         if closed:
-            n = b - a
-            corner = int(strokes.first[one + int(u[stroke][0] * (end - one) * (how.anywhere > 0))]) - a
-            smooth = not strokes.corner[one]
-            offset = int(u[stroke][2] * n) if (smooth or u[stroke][1] < how.anywhere) and how.anywhere else corner
-            areas.append(a + (offset + np.arange(n)) % n)
-            more = round(how.closing * n) if how.lifting < 1 or smooth else 0
-            route = a + (offset + np.arange(n + more)) % n
-        breaks = np.flatnonzero(at_corner[route[1:]]) + 1
-        if how.anywhere and u[stroke][3] < 0.5:
-            route, breaks = route[::-1], len(route) - breaks[::-1]
-        index.append(route)
-        begin += [done, *(done + breaks).tolist()]
-        lifted += [True, *(rng.random(len(breaks)) < how.lifting).tolist()]
+            smooth = not strokes.cornered[one]
+            offset = int(strokes.first[one + int(u[0] * (end - one))]) - a if how.anywhere else 0
+            if how.anywhere and (smooth or u[1] < how.anywhere):
+                offset = int(u[2] * (b - a))
+            more = round(how.closing * (b - a)) if how.lifting < 1 or smooth else 0
+            if offset or more > 0:
+                route = np.resize(np.concatenate([route[offset:], route[:offset]]), b - a + max(more, 0))
+            areas.append(route[: b - a])
+            route = route[: b - a + more]
+        breaks = (np.flatnonzero(strokes.begins[route[1:]]) + 1).tolist()
+        if how.anywhere and u[3] < 0.5:
+            route, breaks = route[::-1], [len(route) - place for place in reversed(breaks)]
+        routes.append(route)
+        begin += [done, *(done + place for place in breaks)]
+        lifted += [True, *(value < how.lifting for value in u[4 : 4 + len(breaks)])]
         done += len(route)
-    return Path(np.concatenate(index), np.array([*begin, done]), np.array([*lifted, True]), areas)
+    index = np.concatenate(routes) if len(routes) > 1 else routes[0]
+    return Path(index, np.array([*begin, done]), np.array([*lifted, True]), areas)
+
+
+# --- the movement: how it comes out
 
 
 def ends_moved(line: Points, path: Path, how: Habit, rng: np.random.Generator) -> Points:
-    """Pieces end beyond or before their corner: overshoot and gap where the pen is lifted, loop or cut corner where not.
+    """Pieces end beyond or before their corner: overshoot and gap where the pen is lifted, else loop or cut corner.
 
     A straight piece is drawn out as a whole, a curved one leaves its curve near the end.
     """
-    draws = rng.standard_normal((3, 2, len(path.begin) - 1))
+    pieces = len(path.begin) - 1
+    draws = rng.standard_normal((3, 2, pieces))
     if how.overshoot == 0 and how.loops == 0 and how.flight == 0:
         return line
     begin, last = path.begin[:-1], path.begin[1:] - 1
-    near = np.maximum(last - begin - 1, 0) // 4 + 1
-    inner = np.minimum(begin + near, last)
-    out = np.stack([line[begin] - line[inner], line[last] - line[np.maximum(last - near, begin)]])  # (2, K, 2)
-    out /= np.maximum(np.hypot(out[..., 0], out[..., 1]), 1e-9)[..., None]
-    steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-    long = steps[last] - steps[begin]
-    chord = line[last] - line[begin]
-    straight = np.hypot(chord[:, 0], chord[:, 1]) > 0.97 * long
+    near = (last - begin) // 4 + 1
+    ends = line[np.stack([begin, last])]  # (2, K)
+    out = ends - line[np.stack([np.minimum(begin + near, last), np.maximum(last - near, begin)])]
+    out /= np.maximum(np.abs(out), 1e-9)
+    reached = np.abs(np.diff(line, prepend=line[:1])).cumsum()
+    long = reached[last] - reached[begin] + 1e-9
+    straight = np.abs(ends[1] - ends[0]) > 0.97 * long
     lifted = np.stack([path.lifted[:-1], path.lifted[1:]])
-    missed = how.overshoot * (draws[0] + np.maximum(draws[2], 0.0) * np.abs(draws[1])) * np.sqrt(long)
-    looped = how.loops * draws[1].mean(axis=0) * np.sqrt(long)
-    length = np.where(lifted, missed, looped)
-    length[1, path.lifted[1:]] += how.flight * (draws[2][1, path.lifted[1:]] > 0.3)
-    length = np.clip(length, -0.2 * long, 0.08 + 0.6 * long)
-    piece = np.repeat(np.arange(len(begin)), path.begin[1:] - begin)
+    missed = how.overshoot * (draws[0] + np.maximum(draws[2], 0.0) * np.abs(draws[1]))
+    missed[1] += how.flight * (draws[2, 1] > 0.3)
+    far = np.where(lifted, missed, how.loops * (draws[1, 0] + draws[1, 1]) / 2) * np.sqrt(long)
+    pull = out * np.clip(far, -0.2 * long, 0.08 + 0.6 * long)
+    piece = np.repeat(np.arange(pieces), last - begin + 1)
     u = (np.arange(len(line)) - begin[piece]) / np.maximum(last - begin, 1)[piece]
-    power = np.where(straight, 1.0, 7.0)[piece]
-    pulls = out * length[..., None]
-    return line + ((1 - u) ** power)[:, None] * pulls[0][piece] + (u**power)[:, None] * pulls[1][piece]
+    late, early = u, 1 - u
+    if not straight.all():
+        bent = ~straight[piece]
+        late, early = (np.where(bent, share**6, share) for share in (late, early))
+    moved: Points = line + early * pull[0][piece] + late * pull[1][piece]
+    return moved
 
 
 def run_together(line: Points, path: Path, width: float, rng: np.random.Generator) -> tuple[Points, Indices]:
     """The next movement begins before the last has ended, so corners round off, the less the longer the pen rests.
 
-    A low-pass over points, which are even in time if every edge takes as long (isochrony). The ends of runs stay.
-    Comes back with the places where the pen was lifted.
+    A low-pass over points, which are even in time if every edge takes as long (isochrony). The ends of runs stay, with
+    a few points at rest for `hooked`. Comes back with the places where the pen was put down again.
     """
-    radius = int(np.ceil(3 * width)) if width else 0
+    radius = int(np.ceil(3 * width))
     rests = rng.random(len(path.begin))
     counts = np.ones(len(line), dtype=np.intp)
-    inner = path.begin[1:-1]
-    counts[inner] += (rests[1:-1] ** 2 * 4 * width).astype(np.intp)
-    hold = max(radius, HOOK_POINTS)
+    counts[path.begin[1:-1]] += (rests[1:-1] ** 2 * 4 * width).astype(np.intp)
     downs = path.begin[path.lifted]
-    counts[downs[:-1]] = counts[downs[1:] - 1] = 1 + hold
-    line = np.repeat(line, counts, axis=0)
-    breaks = np.concatenate([[0], np.cumsum(counts)])[downs[1:-1]]
+    hold = 1 + max(radius, HOOK)
+    counts[downs[:-1]] = hold
+    counts[downs[1:] - 1] = hold
+    line = line.repeat(counts)
+    breaks = counts.cumsum()[downs[1:-1] - 1]
     if radius:
         kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / width) ** 2)
-        kernel /= kernel.sum()
-        padded = np.concatenate([line[:1].repeat(radius, axis=0), line, line[-1:].repeat(radius, axis=0)])
-        line = np.stack([np.convolve(padded[:, axis], kernel, "valid") for axis in (0, 1)], axis=1)
+        line = np.convolve(np.concatenate([line[:1].repeat(radius), line, line[-1:].repeat(radius)]), kernel, "valid")
+        line /= kernel.sum()
     return line, breaks
 
 
@@ -302,69 +214,42 @@ def hooked(line: Points, breaks: Indices, size: float, rng: np.random.Generator)
     if size == 0:
         return line
     line = line.copy()
-    bounds = [0, *breaks.tolist(), len(line)]
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise([0, *breaks.tolist(), len(line)]):
         chance, angle, bend = rng.random(3).tolist()
-        turning = 2 * np.pi * angle + (bend - 0.5) * np.linspace(0, 4, HOOK_POINTS)
-        hook = np.cumsum(np.stack([np.cos(turning), np.sin(turning)], axis=1), axis=0) * (size / HOOK_POINTS)
+        hook = np.exp(1j * (2 * np.pi * angle + (bend - 0.5) * np.arange(HOOK))).cumsum() * (size / HOOK)
         if chance < 0.6:
-            line[b - HOOK_POINTS : b] += hook
+            line[b - HOOK : b] += hook
         if chance > 0.4:
-            line[a : a + HOOK_POINTS] += hook[::-1]
+            line[a : a + HOOK] += hook[::-1]
     return line
 
 
 def drifted(line: Points, level: float, rng: np.random.Generator) -> Points:
     """Slow wandering along the whole drawing: the first few half-waves, the slower the larger."""
-    coefficients = rng.standard_normal((2 * DRIFT_WAVES, 2))
-    return line + level * (_waves(len(line)) @ coefficients) if level else line
+    weights = rng.standard_normal(4 * DRIFT_WAVES).view(np.complex128)
+    return line + level * (_waves(len(line)) @ weights) if level else line
 
 
 def shaken(line: Points, level: float, rng: np.random.Generator) -> Points:
-    """Quick shaking, 8 to 12 Hz in people: noise from point to point, a little smoothed."""
+    """Quick shaking: noise from point to point, a little smoothed."""
     if level == 0:
         return line
-    noise = rng.standard_normal((len(line) + 1, 2))
-    return line + level * (noise[1:] + TREMOR_HZ_POINTS * noise[:-1])
+    noise = rng.standard_normal(2 * len(line) + 2).view(np.complex128)
+    return line + level * (noise[1:] + 0.9 * noise[:-1])
 
 
 def laid_down(points: Points, how: Habit) -> Points:
-    """Slanted, seen in perspective and turned as a whole."""
-    x, y = points[:, 0], points[:, 1]
-    x, y = x + how.slant * y, y + how.climb * x
-    near = np.maximum(0.4, 1.0 + how.perspective_x * x + how.perspective_y * y)
-    angle = np.radians(how.turn)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([(cos * x - sin * y) / near, (sin * x + cos * y) / near], axis=1)
+    """Slanted, seen in perspective and turned, as a whole."""
+    if how.slant or how.climb:
+        points = points + how.slant * points.imag + 1j * how.climb * points.real
+    if how.perspective_x or how.perspective_y:
+        points = points / np.maximum(0.4, 1.0 + how.perspective_x * points.real + how.perspective_y * points.imag)
+    return points * np.exp(1j * np.radians(how.turn)) if how.turn else points
 
 
 @lru_cache(maxsize=1024)
-def _waves(count: int) -> Floats:
+def _waves(count: int) -> Points:
     """(count, 2 DRIFT_WAVES) half-waves over `count` points, the k-th with amplitude 1/k."""
     k = np.arange(1, DRIFT_WAVES + 1)
     phase = np.pi * np.linspace(0, 1, count)[:, None] * k
-    return np.concatenate([np.cos(phase) / k, np.sin(phase) / k], axis=1)
-
-
-def _within(value: float, most: float) -> float:
-    return max(-most, min(most, value))
-
-
-def _stretch_of(amount: float, allowed: tuple[float, float], n: float, u: float, side: float) -> float:
-    """A third near 1, the rest anywhere between 1 and one of the bounds, even in the logarithm."""
-    low, high = np.log(allowed[0]), np.log(allowed[1])
-    value = 0.2 * n if u < 0.35 else (u - 0.35) / 0.65 * (low if side < low / min(low - high, -1e-9) else high)
-    return float(np.exp(amount * max(low, min(high, value))))
-
-
-def _turn_of(knob: float, allowed: float, n: float, u: float, v: float) -> float:
-    """Half about upright, half any way that is allowed."""
-    value = 5.0 * n if u < 0.5 else (2 * v - 1) * allowed
-    return _within(knob * value, allowed)
-
-
-def _closing_of(knob: float, n: float, u: float) -> float:
-    """Mostly a little over or short, sometimes open, sometimes a second time round."""
-    if u < 0.03:
-        return min(1.0, knob) * (0.5 + 15 * u)
-    return _within(knob * (0.03 * n if u < 0.7 else -abs(0.07 * n) if u < 0.85 else abs(0.12 * n)), 0.2)
+    return np.asarray(np.concatenate([np.cos(phase) / k, np.sin(phase) / k], axis=1).astype(np.complex128))

@@ -22,13 +22,14 @@ import numpy as np
 import svgelements
 
 from strokewise.errors import OutlineError
-from strokewise.paint.strokes import Points, Strokes, assemble, edges_of, length
+from strokewise.paint.strokes import Points, Strokes, assemble, distinct, edges_of, length
 
 OTHER = "other"
 MOST_BYTES = 256_000
 MOST_NUMBERS = 20_000  # in the path data of a file; a shape drawn by hand needs a few hundred
 MOST_ELEMENTS = 2_000  # with every `use` followed
 MOST_EDGES = 256
+FARTHEST = 1e9  # in the units of the file
 CURVE_STEPS = 48  # points a curved segment, before they are spread evenly
 STRETCH, TURN, MIRROR = (0.5, 2.0), 15.0, False
 
@@ -100,17 +101,16 @@ def outline(content: bytes, path: Path) -> Outline:
         what = f"only {' and '.join(tags)}" if tags else "no outline"
         raise OutlineError(f"{path} holds {what}; draw the shape with paths, lines or basic shapes")
     joined = np.concatenate([line for line, _ in lines])
-    if not np.isfinite(joined).all() or np.abs(joined).max() > 1e9:
-        raise OutlineError(f"{path} has coordinates that are no finite numbers below 1e9; redraw it")
-    low, high = joined.min(axis=0), joined.max(axis=0)
-    side = float((high - low).max())
+    if not np.isfinite(joined).all() or np.abs(joined).max() > FARTHEST:
+        raise OutlineError(f"{path} has coordinates that are no numbers up to {FARTHEST:g}; redraw it")
+    side = float(np.abs(joined - joined[0]).max())
     lines = [(line, closed) for line, closed in lines if length(line) > 1e-3 * side] if side > 1e-9 else []
     if not lines:
         raise OutlineError(f"{path} has an outline of no length; draw lines that lead somewhere")
-    strokes = assemble([edges_of(_distinct((line - (low + high) / 2) * (2 / side)), closed) for line, closed in lines])
-    if len(strokes.corner) > MOST_EDGES:
+    strokes = assemble([edges_of(line, closed) for line, closed in lines])
+    if len(strokes.first) > MOST_EDGES:
         raise OutlineError(
-            f"{path} has {len(strokes.corner)} edges; {MOST_EDGES} is the most a hand can follow; simplify the path"
+            f"{path} has {len(strokes.first)} edges; {MOST_EDGES} is the most a hand can follow; simplify the path"
         )
     return Outline(path.stem, strokes, _stretch(root, path), _turn(root, path), _mirror(root, path))
 
@@ -165,7 +165,7 @@ def _expanded(node: ElementTree.Element, named: dict[str, ElementTree.Element], 
 
 
 def _lines(content: bytes) -> list[tuple[Points, bool]]:
-    """Every subpath that is drawn, as a polyline (n, 2) in the file's units, and whether it is closed."""
+    """Every subpath that is drawn, as a polyline (n,) in the file's units, and whether it is closed."""
     lines = []
     drawing = svgelements.SVG.parse(io.BytesIO(content), reify=True)
     for element in drawing.elements():
@@ -173,17 +173,19 @@ def _lines(content: bytes) -> list[tuple[Points, bool]]:
             continue
         for part in svgelements.Path(element).as_subpaths():
             steps = [_points(segment) for segment in part if not isinstance(segment, svgelements.Move)]
-            line = _distinct(np.concatenate(steps)) if steps else np.zeros((0, 2))
-            if len(line) < 2:
-                continue
-            ends = float(np.hypot(*(line[0] - line[-1])))
-            closed = isinstance(part[-1], svgelements.Close) or (len(line) > 3 and ends < 1e-3 * length(line))
-            lines.append(
-                (np.concatenate([line[:-1] if ends < 1e-3 * length(line) else line, line[:1]]), True)
-                if closed and len(line) > 2
-                else (line, False)
-            )
+            line = distinct(np.concatenate(steps)) if steps else np.zeros(0, dtype=complex)
+            if len(line) > 1:
+                lines.append(_closed(line, isinstance(part[-1], svgelements.Close)))
     return lines
+
+
+def _closed(line: Points, said: bool) -> tuple[Points, bool]:
+    """A line that ends where it began is closed, also where the file does not say so; it then ends with its start."""
+    meets = len(line) > 3 and abs(line[0] - line[-1]) < 1e-3 * length(line)
+    if meets:
+        line = line[:-1]
+    closed = meets or (said and len(line) > 2)
+    return (np.append(line, line[0]), True) if closed else (line, False)
 
 
 def _invisible(element: svgelements.Shape) -> bool:
@@ -194,20 +196,11 @@ def _invisible(element: svgelements.Shape) -> bool:
 
 
 def _points(segment: svgelements.PathSegment) -> Points:
-    """A segment as points (n, 2): two for a line, `CURVE_STEPS` for a curve."""
-    if isinstance(segment, (svgelements.Line, svgelements.Close)):
-        if segment.start is None or segment.end is None:
-            return np.zeros((0, 2))
-        return np.array([[segment.start.x, segment.start.y], [segment.end.x, segment.end.y]], dtype=float)
-    return np.array([[point.x, point.y] for point in map(segment.point, np.linspace(0, 1, CURVE_STEPS))], dtype=float)
-
-
-def _distinct(line: Points) -> Points:
-    """Without points that repeat their neighbour (to a millionth of the whole)."""
-    if len(line) < 2:
-        return line
-    near = 1e-6 * float(np.ptp(line, axis=0).max())
-    return line[np.concatenate([[True], np.hypot(*np.diff(line, axis=0).T) > near])]
+    """A segment as points (n,): two for a line, `CURVE_STEPS` for a curve."""
+    if isinstance(segment, svgelements.Line | svgelements.Close):
+        ends = [end for end in (segment.start, segment.end) if end is not None]
+        return np.array([complex(end.x, end.y) for end in ends])
+    return np.array([complex(point.x, point.y) for point in map(segment.point, np.linspace(0, 1, CURVE_STEPS))])
 
 
 def _stretch(root: ElementTree.Element, path: Path) -> tuple[float, float]:

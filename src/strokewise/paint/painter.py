@@ -6,20 +6,33 @@ A pure function of its arguments. It alone knows all three layers: outlines -> h
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strokewise import params
-from strokewise.paint import doodles, hand, ink
+from strokewise.paint import doodles, habit, hand, ink, paper
 from strokewise.paint.outlines import OTHER, Catalogue
 
+DIMENSIONS = 1 + habit.LOTS + ink.LOTS
+
+
+def _steps(dimensions: int) -> NDArray[np.float64]:
+    """The powers of 1/g, where g^(d + 1) = g + 1: as irrational as d numbers can be."""
+    g = 2.0
+    for _ in range(60):
+        g = (1 + g) ** (1 / (dimensions + 1))
+    return np.asarray(g ** -np.arange(1.0, dimensions + 1))
+
+
+STEPS = _steps(DIMENSIONS)
 SPLITS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
 FACTORS: dict[str, type] = {
     "variant": str,
-    **get_type_hints(hand.Habit),
+    **get_type_hints(habit.Habit),
     **get_type_hints(ink.Manner),
 }
 """The columns that every painting has, in their order."""
@@ -39,28 +52,46 @@ class Painting:
 def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: int) -> Painting:
     """Paint number `index` (from 0) of a split. Shapes take turns, so every beginning of a split is balanced."""
     rng = np.random.default_rng(np.random.SeedSequence((generate.seed, SPLITS[split], index)))
-    label = index % len(catalogue.shapes)
+    turn, label = divmod(index, len(catalogue.shapes))
+    which, *lots = spread(generate.seed, SPLITS[split], label, turn)
     if catalogue.shapes[label] == OTHER:
-        variant, strokes = doodles.doodle(catalogue, rng)
-        stretch, turn, mirror = (0.5, 2.0), 180.0, True
+        variant, strokes = doodles.doodle(catalogue, which, rng)
+        allowed = (0.5, 2.0), 180.0, True
     else:
         outlines = catalogue.outlines[label]
-        outline = outlines[int(rng.integers(len(outlines)))]
+        outline = outlines[int(which * len(outlines))]
         variant, strokes = outline.variant, outline.strokes
-        stretch, turn, mirror = outline.stretch, outline.turn, outline.mirror
+        allowed = outline.stretch, outline.turn, outline.mirror
     hand_knobs, ink_knobs = knobs(generate)
-    habit = hand.habit(hand_knobs, stretch, turn, mirror, rng)
-    manner = ink.manner(ink_knobs, rng)
-    drawn = hand.draw(strokes, habit, rng)
-    scene = ink.inked(drawn.runs, drawn.areas, manner, generate.canvas, rng)
-    factors = {"variant": variant, **vars(habit), **vars(manner)}
+    drawing = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
+    inking = ink.manner(ink_knobs, lots[habit.LOTS :], rng)
+    drawn = hand.draw(strokes, drawing, rng)
+    mask = ink.inked(drawn.line, drawn.breaks, drawn.areas, drawn.detail, inking, generate.canvas, rng)
+    scene = paper.on_paper(mask, inking, rng)
+    factors = {"variant": variant, **vars(drawing), **vars(inking)}
     return Painting(scene, label, {name: kind(factors[name]) for name, kind in FACTORS.items()})
 
 
-def knobs(generate: params.Generate) -> tuple[hand.Knobs, ink.Knobs]:
+def spread(seed: int, split: int, label: int, turn: int) -> list[float]:
+    """Numbers from [0, 1), spread evenly over the paintings of a shape, however many there will be.
+
+    An additive recurrence (Kronecker sequence) with the steps of M. Roberts' R_d (2018), begun anywhere: a few
+    paintings then cover what many would, and each is still a function of its own index.
+    """
+    begin = _begin(seed, split, label)
+    return ((begin + turn * STEPS) % 1.0).tolist()  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=4096)
+def _begin(seed: int, split: int, label: int) -> NDArray[np.float64]:
+    return np.random.default_rng(np.random.SeedSequence((seed, split, label, len(STEPS)))).random(len(STEPS))
+
+
+@lru_cache(maxsize=16)
+def knobs(generate: params.Generate) -> tuple[habit.Knobs, ink.Knobs]:
     """Every knob as a number: its own where it is set, else the dial `imprecision`."""
     dial = generate.imprecision
     return (
-        hand.Knobs(**{name: dial if value is None else value for name, value in generate.hand}),
+        habit.Knobs(**{name: dial if value is None else value for name, value in generate.hand}),
         ink.Knobs(**{name: dial if value is None else value for name, value in generate.ink}),
     )

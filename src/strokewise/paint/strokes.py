@@ -1,94 +1,128 @@
-"""What the layers of the painter hand to each other: strokes as arrays of points.
+"""What the layers of the painter hand to each other: strokes as arrays of points, a point as a complex number x + iy.
 
-An outline in its own frame: x right, y down, centred on the origin, longest side 2 (so within [-1, 1]). Its strokes
-follow each other in the order a person makes them; each stroke is cut at its corners into edges, and every edge
-holds points at even distances along its length, both ends included.
+An outline in its own frame: x right, y down, its box centred on 0, its longest side 2. Its strokes follow each other in
+the order a person makes them; each is cut at its corners into edges, and every edge holds points at even distances
+along its length, both ends included.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+Points = NDArray[np.complex128]
+Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Strokes:
-    """Strokes as flat arrays: P points, E edges, S strokes."""
+    """Strokes as flat arrays: P points, E edges, S strokes. Made by `assemble`."""
 
     points: Points
-    """(P, 2)."""
+    """(P,)."""
+    half: complex
+    """Half the width and half the height of their box."""
     edge: Indices
     """(P,) the edge that each point belongs to, ascending."""
-    along: NDArray[np.float64]
+    along: Floats
     """(P,) how far along its edge: 0 at its first point, 1 at its last."""
     first: Indices
-    """(E + 1,) where the points of each edge begin; the last entry is P."""
-    corner: NDArray[np.bool_]
+    """(E,) the first point of each edge."""
+    last: Indices
+    """(E,) its last point."""
+    cornered: Flags
     """(E,) whether the edge begins at a corner or a free end; False only on a smooth closed stroke."""
-    strokes: Indices
-    """(S + 1,) where the edges of each stroke begin; the last entry is E."""
-    closed: NDArray[np.bool_]
-    """(S,) whether the stroke ends where it began."""
     after: Indices
-    """(E,) the edge that begins where each edge ends; for a free end, E + its stroke."""
+    """(E,) the edge that begins where each one ends; at a free end E + the number of the stroke."""
+    parts: tuple[tuple[int, int, bool], ...]
+    """(S) the first edge of each stroke, the first that is no longer of it, and whether it ends where it began."""
+    begins: Flags
+    """(P,) whether an edge begins there at a corner."""
 
 
-def assemble(pieces: list[tuple[list[Points], bool, bool]]) -> Strokes:
-    """Strokes of a list with, a stroke, its edges (each (n, 2), n ≥ 2), whether closed and whether it has corners."""
+Piece = tuple[list[Points], bool, bool]  # the edges of a stroke, whether it is closed, whether it has corners
+
+
+def assemble(pieces: list[Piece]) -> Strokes:
+    """Strokes from their edges (each (n,), n ≥ 2), scaled and shifted into the frame of an outline."""
     edges = [edge for parts, _, _ in pieces for edge in parts]
     counts = np.array([len(edge) for edge in edges])
-    strokes = np.concatenate([[0], np.cumsum([len(parts) for parts, _, _ in pieces])])
+    ends = np.cumsum(counts)
+    first = ends - counts
+    points, half = framed(np.concatenate(edges))
+    bounds = np.cumsum([0, *(len(parts) for parts, _, _ in pieces)]).tolist()
     after = np.arange(1, len(edges) + 1)
     for stroke, (_, closed, _) in enumerate(pieces):
-        after[strokes[stroke + 1] - 1] = strokes[stroke] if closed else len(edges) + stroke
+        after[bounds[stroke + 1] - 1] = bounds[stroke] if closed else len(edges) + stroke
+    cornered = np.concatenate([np.full(len(parts), has) for parts, _, has in pieces])
+    begins = np.zeros(len(points), dtype=bool)
+    begins[first[cornered]] = True
     return Strokes(
-        points=np.concatenate(edges),
+        points=points,
+        half=half,
         edge=np.repeat(np.arange(len(edges)), counts),
-        along=np.concatenate([np.linspace(0.0, 1.0, count) for count in counts]),
-        first=np.concatenate([[0], np.cumsum(counts)]),
-        corner=np.concatenate([np.full(len(parts), cornered) for parts, _, cornered in pieces]),
-        strokes=strokes,
-        closed=np.array([closed for _, closed, _ in pieces]),
+        along=np.concatenate([np.linspace(0.0, 1.0, count) for count in counts.tolist()]),
+        first=first,
+        last=ends - 1,
+        cornered=cornered,
         after=after,
+        parts=tuple((a, b, closed) for (a, b), (_, closed, _) in zip(pairwise(bounds), pieces, strict=True)),
+        begins=begins,
     )
 
 
+def framed(points: Points) -> tuple[Points, complex]:
+    """Shifted and scaled so that their box is centred on 0 and its longest side is 2; and half that box."""
+    x, y = points.real, points.imag
+    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+    scale = 2 / max(right - left, bottom - top)
+    middle = complex(left + right, top + bottom) / 2
+    return (points - middle) * scale, complex(right - left, bottom - top) * scale / 2
+
+
 def resampled(line: Points, count: int) -> Points:
-    """`count` points at even distances along a polyline (n, 2) of positive length, both ends included."""
-    steps = np.hypot(*np.diff(line, axis=0).T)
-    reached = np.concatenate([[0.0], np.cumsum(steps)])
-    wanted = np.linspace(0.0, reached[-1], count)
-    return np.stack([np.interp(wanted, reached, line[:, 0]), np.interp(wanted, reached, line[:, 1])], axis=1)
+    """`count` points at even distances along a polyline (n,) of positive length, both ends included."""
+    reached = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(line)))])
+    return np.asarray(np.interp(np.linspace(0.0, reached[-1], count), reached, line), dtype=np.complex128)
 
 
 def length(line: Points) -> float:
-    """The length of a polyline (n, 2)."""
-    return float(np.hypot(*np.diff(line, axis=0).T).sum())
+    """The length of a polyline (n,)."""
+    return float(np.abs(np.diff(line)).sum())
 
 
-def edges_of(line: Points, closed: bool, sharp_deg: float = 25.0) -> tuple[list[Points], bool, bool]:
-    """Cut a polyline (n, 2) without repeated points into edges at its corners, for `assemble`.
+def distinct(line: Points) -> Points:
+    """A polyline (n,) without the points that repeat their neighbour, to a millionth of the whole."""
+    if len(line) < 2:
+        return line
+    near = 1e-6 * float(np.abs(line - line[0]).max())
+    keep: Flags = np.abs(np.diff(line, prepend=np.inf)) > near
+    return line[keep]
+
+
+def edges_of(line: Points, closed: bool, sharp_deg: float = 25.0) -> Piece:
+    """Cut a polyline (n,), n ≥ 2, without repeated points into edges at its corners.
 
     A corner is where the direction changes by more than `sharp_deg` between neighbouring points, so a curve must come
     in steps finer than that. A closed line ends with its first point; it comes back beginning at a corner, if any.
     """
-    steps = np.diff(line, axis=0)
-    heading = np.arctan2(steps[:, 1], steps[:, 0])
-    turning = np.abs((np.diff(heading, append=heading[:1] if closed else heading[-1:]) + np.pi) % (2 * np.pi) - np.pi)
-    corners = np.flatnonzero(turning > np.radians(sharp_deg)) + 1  # turning[i] is at point i + 1
+    steps = np.diff(line)
+    onward = np.append(steps[1:], steps[0] if closed else steps[-1])
+    turning = np.abs(np.angle(onward / steps))  # turning[i] is at point i + 1
+    corners = np.flatnonzero(turning > np.radians(sharp_deg)) + 1
+    has = bool(len(corners)) or not closed
     if closed and len(corners):
         line = np.concatenate([line[corners[0] : -1], line[: corners[0] + 1]])
         corners = corners[1:] - corners[0]
     cuts = [0, *corners.tolist(), len(line) - 1]
-    edges = [_even(line[a : b + 1]) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if b > a]
-    return edges, closed, not closed or bool(len(turning[turning > np.radians(sharp_deg)]))
+    return [_even(line[a : b + 1]) for a, b in pairwise(cuts) if b > a], closed, has
 
 
 def _even(line: Points) -> Points:
     """An edge with as many points as its bends need: 9 when straight, 10 more a quarter turn, 73 at most."""
-    heading = np.unwrap(np.arctan2(*np.diff(line, axis=0).T[::-1]))
-    bends = float(np.abs(np.diff(heading)).sum()) if len(heading) > 1 else 0.0
+    steps = np.diff(line)
+    bends = float(np.abs(np.angle(steps[1:] / steps[:-1])).sum())
     return resampled(line, min(73, 9 + round(10 * bends / (np.pi / 2))))

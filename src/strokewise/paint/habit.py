@@ -1,0 +1,151 @@
+"""How a hand draws today: knobs in, the numbers that one painting is drawn with out.
+
+Knobs (how much of each imprecision) + what the shape allows + chance -> Habit, whose fields are columns
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+LOTS = 8  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How one painting is drawn. `RULER` draws the outline itself. Lengths: the outline's longest side is 2."""
+
+    stretch: float
+    """Width against height, as a factor."""
+    mirrored: bool
+    """Flipped left to right."""
+    haste: float
+    """What most of the following grow with."""
+    slant: float
+    """Shear of x by y."""
+    climb: float
+    """Shear of y by x."""
+    perspective_x: float
+    """Relative change of distance from the middle to the right edge."""
+    perspective_y: float
+    """The same to the lower edge."""
+    turn: float
+    """Degrees, clockwise on the page."""
+    corners: float
+    """Standard deviation of a corner's displacement."""
+    bow: float
+    """Standard deviation of the rise of an edge, in lengths of it."""
+    pinch: float
+    """What all edges bow alike: positive swells, negative pinches."""
+    rounding: float
+    """How far, in points, the movement runs ahead into the next edge."""
+    anywhere: float
+    """Chance of beginning between the corners."""
+    lifting: float
+    """Chance of lifting the pen at a corner."""
+    overshoot: float
+    """How far strokes miss the corner at which the pen is lifted."""
+    closing: float
+    """Share of the outline drawn twice at its end; negative where it was left open."""
+    flight: float
+    """How far a stroke leaves the outline straight on at its end."""
+    loops: float
+    """Size of the loops (or cut corners) where the pen turns without being lifted."""
+    hooks: float
+    """Size of the hook where the pen lands or leaves."""
+    drift: float
+    """Standard deviation of the slow wandering."""
+    tremor: float
+    """Standard deviation of the quick shaking."""
+
+
+RULER = Habit(1.0, False, *(0.0,) * 19)
+
+
+@dataclass(frozen=True, eq=False)
+class Knobs:
+    """How much of each kind of imprecision: 0 none, 1 as people do, above in a hurry. See `params.Hand`."""
+
+    stretch: float
+    slant: float
+    turn: float
+    perspective: float
+    corners: float
+    bow: float
+    rounding: float
+    start: float
+    lifting: float
+    overshoot: float
+    closing: float
+    loops: float
+    hooks: float
+    drift: float
+    tremor: float
+
+
+def habit(
+    knobs: Knobs,
+    stretch: tuple[float, float],
+    turn: float,
+    mirror: bool,
+    lots: list[float],
+    rng: np.random.Generator,
+) -> Habit:
+    """Draw how one painting will be drawn.
+
+    `stretch`, `turn` (degrees either way) and `mirror` are what the shape allows; no knob goes beyond them. `lots` are
+    `LOTS` numbers from [0, 1). One knob changes nothing of what the others draw.
+    """
+    n = rng.standard_normal(8).tolist()
+    u = rng.random(10).tolist()
+    lasting = [-math.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
+    haste = 0.25 + 1.5 * lots[2] ** 2  # the careful do everything with care, the hasty nothing
+    rare = lots[4]
+    return Habit(
+        stretch=_stretch(knobs.stretch, stretch, lots[0]),
+        mirrored=mirror and u[8] < 0.5 * min(1.0, knobs.turn),
+        haste=haste,
+        slant=_within(knobs.slant * haste * 0.12 * n[1] * (0.5 + lasting[0]), 0.7),
+        climb=_within(knobs.slant * haste * 0.06 * n[2] * (0.5 + lasting[1]), 0.5),
+        perspective_x=_within(knobs.perspective * 0.05 * n[3], 0.25),
+        perspective_y=_within(knobs.perspective * 0.05 * n[4], 0.25),
+        turn=_turn(knobs.turn, turn, n[5], lots[1]),
+        corners=min(0.16, knobs.corners * haste * 0.05 * (0.6 + 0.6 * lasting[2])),
+        bow=min(0.12, knobs.bow * haste * 0.03 * (0.4 + lasting[3])),
+        pinch=_within(knobs.bow * haste * 0.07 * (2 * lots[5] - 1) * (0.5 + lasting[0]), 0.2),
+        rounding=min(1.4, knobs.rounding * haste * 0.4 * (0.3 + lasting[4])),
+        anywhere=min(1.0, knobs.start * 0.3),
+        lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
+        overshoot=min(0.3, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (2.5 if lots[7] < 0.25 else 1)),
+        closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
+        flight=min(0.9, knobs.closing * 0.5 * lasting[6]) * (0.15 * knobs.closing > rare),
+        loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
+        hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.3 * knobs.hooks > 1 - rare),
+        drift=min(0.08, knobs.drift * haste * 0.018 * math.exp(0.4 * n[6])),
+        tremor=min(0.02, knobs.tremor * 0.003 * math.exp(0.6 * n[0])),
+    )
+
+
+def _within(value: float, most: float) -> float:
+    return max(-most, min(most, value))
+
+
+def _stretch(knob: float, allowed: tuple[float, float], lot: float) -> float:
+    """A third near 1, the rest anywhere between 1 and one of the bounds, even in the logarithm."""
+    low, high = math.log(allowed[0]), math.log(allowed[1])
+    side = (2 * lot - 1) if low < 0 < high else lot if high > 0 else -lot
+    far = max(0.15 * abs(side), (abs(side) - 0.3) / 0.7)
+    return math.exp(min(1.0, knob) * far * (high if side > 0 else low))
+
+
+def _turn(knob: float, allowed: float, n: float, lot: float) -> float:
+    """Half about upright, half any way that is allowed. Degrees."""
+    side = 2 * lot - 1
+    return _within(knob * (3.0 * n if abs(side) < 0.5 else math.copysign(2 * abs(side) - 1, side) * allowed), allowed)
+
+
+def _closing(knob: float, n: float, lot: float) -> float:
+    """Mostly a little over or short, sometimes open, sometimes a second time round."""
+    if lot < 0.03:
+        return min(1.0, knob) * (0.5 + 15 * lot)
+    return _within(knob * (0.02 * n if lot < 0.65 else -abs(0.07 * n) if lot < 0.82 else abs(0.12 * n)), 0.2)
