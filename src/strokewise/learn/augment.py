@@ -1,8 +1,8 @@
 """float32 (N, 1, G, G) pictures in [0, 1] -> as many, each drawn a little differently; labels stay what they were.
 
 Small batch functions, each with its own amount for every sample: one amount for a whole batch would shift what batch
-normalisation measures. Only what leaves any shape what it is: there is no mirror and no large turn, because a shape
-yet to come may be a letter or an arrow with a direction; the painter knows what each shape allows and has done it.
+normalisation measures. A little of everything leaves any shape what it is; a mirror or a large turn does not (a letter
+yet to come, a square on its corner), so each painting has its `Freedom`, read off from how its like were painted.
 
 The amounts are drawn first (`draw`), on the CPU and for a whole batch, and then used (`apply`) on any device and any
 part of the batch: so several processes together see exactly the pictures that one would see.
@@ -10,7 +10,9 @@ part of the batch: so several processes together see exactly the pictures that o
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,20 +24,57 @@ from torch.nn import functional
 TURN = math.radians(12)
 STRETCH = 0.12  # of width and of height, each for itself
 SHEAR = 0.12
-SHIFT = 0.06  # of the grid
+ZOOM = 0.08
+SHIFT = 0.04  # of the grid
 WARP = 0.035  # standard deviation of the elastic warp's knots, of the grid
 KNOTS = 5  # along each side
 THICKER, THINNER = 0.9, 0.35  # of what a 3×3 dilation adds and a 3×3 erosion takes
 CUT = 0.2  # widest piece rubbed out, of the grid
 CUT_CHANCE = 0.5
+ANY_TURN = math.radians(90)  # a kind of which one was turned further has no right way up
+INKED = 0.25  # of full ink: what a drawing's frame is measured by
 NOISE = 0.06  # standard deviation, of full ink
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """How far each of N paintings may be turned, in radians, and whether it may be mirrored, and stay what it is."""
+
+    least: Tensor  # (N,)
+    most: Tensor  # (N,)
+    mirror: Tensor  # (N,) bool
+
+    def part(self, wanted: slice | Tensor) -> "Freedom":
+        """The freedom of some of the paintings."""
+        return Freedom(self.least[wanted], self.most[wanted], self.mirror[wanted])
+
+
+def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> Freedom | None:
+    """What the paintings themselves show to be allowed: as far as others of their kind were turned, and mirrored.
+
+    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. None if they lack `turn`
+    (degrees) or `mirrored`: then nothing is known to be allowed.
+    """
+    if not {"turn", "mirrored", "variant"} <= factors.keys():
+        return None
+    turn, mirrored = np.radians(factors["turn"]), factors["mirrored"]
+    _, kind = np.unique(np.stack([labels.astype(str), factors["variant"].astype(str)]), axis=1, return_inverse=True)
+    widest = np.zeros(kind.max() + 1)
+    np.maximum.at(widest, kind, np.abs(turn))
+    widest[widest > ANY_TURN] = math.pi
+    mirror = np.zeros(kind.max() + 1, bool)
+    np.logical_or.at(mirror, kind, mirrored)
+    least, most = -widest[kind] - turn, widest[kind] - turn
+    return Freedom(torch.tensor(least).float(), torch.tensor(most).float(), torch.tensor(mirror[kind]))
 
 
 @dataclass(frozen=True)
 class Amounts:
     """What happens to each of N samples. All on the CPU until `on` moves them."""
 
-    affine: Tensor  # (N, 2, 3): from a place in the new picture to one in the old, both in [-1, 1]
+    linear: Tensor  # (N, 2, 2): a place in the old picture times this is one in the new, from the centre
+    zoom: Tensor  # (N,): and then it grows by this
+    shift: Tensor  # (N, 2): and then it moves by this; pictures are [-1, 1] wide and high
     knots: Tensor  # (N, 2, KNOTS, KNOTS): elastic displacement, in the same units
     thickness: Tensor  # (N,): towards the dilated (above 0) or the eroded picture (below)
     cuts: Tensor  # (N, 4): left, top, right, bottom of what is rubbed out, in [0, 1]; empty where left = right
@@ -54,14 +93,14 @@ class Amounts:
         return Amounts(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
 
 
-def augment(batch: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+def augment(batch: Tensor, generator: Generator, strength: float = 1.0, freedom: Freedom | None = None) -> Tensor:
     """float32 (N, 1, G, G) in [0, 1] -> the same shape and range; `generator` lives on the CPU; `strength` 0: as is."""
     if strength == 0:
         return batch
-    return apply(batch, draw(len(batch), batch.shape[-1], generator, strength).on(batch.device))
+    return apply(batch, draw(len(batch), batch.shape[-1], generator, strength, freedom).on(batch.device))
 
 
-def copies(pictures: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
+def copies(pictures: NDArray[np.uint8], count: int, seed: int, freedom: Freedom | None = None) -> NDArray[np.uint8]:
     """uint8 (N, G, G) pictures -> uint8 (count, N, G, G): `count` times all of them, each drawn a little differently.
 
     For a model that is not fed by batches. Copy 0 is the same whatever `count` is.
@@ -71,33 +110,38 @@ def copies(pictures: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uin
     generator = Generator().manual_seed(seed)
     for i in range(count):
         for start in range(0, len(pictures), 256):
-            batch = torch.from_numpy(pictures[start : start + 256]).unsqueeze(1) / full_ink
-            made[i, start : start + 256] = (augment(batch, generator)[:, 0] * full_ink).round().to(torch.uint8).numpy()
+            some = slice(start, start + 256)
+            batch = torch.from_numpy(pictures[some]).unsqueeze(1) / full_ink
+            changed = augment(batch, generator, freedom=freedom.part(some) if freedom else None)
+            made[i, some] = (changed[:, 0] * full_ink).round().to(torch.uint8).numpy()
     return made
 
 
-def draw(count: int, grid: int, generator: Generator, strength: float = 1.0) -> Amounts:
-    """The amounts for `count` pictures of `grid`×`grid` pixels."""
+def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, freedom: Freedom | None = None) -> Amounts:
+    """The amounts for `count` pictures of `grid`×`grid` pixels; without `freedom` none is mirrored or turned far."""
 
     def uniform(*size: int) -> Tensor:
         return (2 * torch.rand(count, *size, generator=generator) - 1) * strength
 
     angle, shear = uniform() * TURN, uniform() * SHEAR
     stretch = 1 + uniform(2) * STRETCH
-    shift = uniform(2) * SHIFT * 2  # the coordinates are 2 wide
+    turned, flipped = torch.rand(count, generator=generator), torch.rand(count, generator=generator) < 0.5
+    if freedom is not None:
+        angle += freedom.least.lerp(freedom.most, turned)
+        stretch[:, 0] *= torch.where(flipped & freedom.mirror, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
-    turned = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # (N, 2, 2)
+    rotation = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # (N, 2, 2)
     sheared = torch.eye(2).repeat(count, 1, 1)
     sheared[:, 0, 1] = shear
-    linear = turned @ sheared * stretch.unsqueeze(1)
-    knots = torch.randn(count, 2, KNOTS, KNOTS, generator=generator) * (WARP * 2 * strength)
     thickness = uniform()
     centre = torch.rand(count, 2, generator=generator)
     wanted = torch.rand(count, 1, generator=generator) < CUT_CHANCE
     half = torch.rand(count, 1, generator=generator) * wanted * (CUT / 2 * strength)
     return Amounts(
-        affine=torch.cat([linear, shift.unsqueeze(2)], 2),
-        knots=knots,
+        linear=rotation @ sheared * stretch.unsqueeze(1),
+        zoom=1 + uniform() * ZOOM,
+        shift=uniform(2) * SHIFT * 2,  # the coordinates are 2 wide
+        knots=torch.randn(count, 2, KNOTS, KNOTS, generator=generator) * (WARP * 2 * strength),
         thickness=torch.where(thickness > 0, thickness * THICKER, thickness * THINNER),
         cuts=torch.cat([centre - half, centre + half], 1),
         noise=uniform().abs() * NOISE,
@@ -108,22 +152,54 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0) -> 
 
 def apply(batch: Tensor, amounts: Amounts) -> Tensor:
     """What a hand, a pen and a scan do, in their order."""
-    batch = bend(batch, amounts.affine, amounts.knots)
+    batch = bend(batch, *_back(batch, amounts.linear, amounts.zoom, amounts.shift), amounts.knots)
     batch = thicken(batch, amounts.thickness)
     batch = rub_out(batch, amounts.cuts)
     return speckle(batch, amounts.noise, amounts.offsets, amounts.field)
 
 
-def bend(batch: Tensor, affine: Tensor, knots: Tensor) -> Tensor:
-    """Turn, stretch, shear and shift, and warp like rubber: one bilinear sampling for all of it."""
+def _back(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 2, 2) and (N, 2): from a place in the new picture to one in the old.
+
+    What was turned or stretched is made as large as it was and put where it was, as the door would do, and only then
+    zoomed and shifted.
+    """
+    was, now = _box(batch, torch.eye(2, device=batch.device).expand_as(linear)), _box(batch, linear)
+    larger = (was[1] / now[1]).amin(1) * zoom
+    back = torch.linalg.inv(linear)
+    old = back / larger.view(-1, 1, 1)
+    return old, (back @ now[0].unsqueeze(2) - old @ (was[0] + shift).unsqueeze(2)).squeeze(2)
+
+
+def _box(batch: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre (N, 2) and half the longer side (N, 1) of the box around the ink, after the linear map."""
+    at = _centres(batch.shape[-1], batch.device)
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    inked = batch.squeeze(1) > INKED
+    low, high = [], []
+    for row in linear.unbind(1):  # gives the new x, then the new y, of every pixel
+        place = row[:, 0].view(-1, 1, 1) * x + row[:, 1].view(-1, 1, 1) * y  # (N, G, G)
+        low.append(torch.where(inked, place, 9.0).amin((1, 2)))  # beyond any place
+        high.append(torch.where(inked, place, -9.0).amax((1, 2)))
+    least, most = torch.stack(low, 1), torch.stack(high, 1)
+    return (least + most) / 2, ((most - least) / 2).abs().amax(1, keepdim=True)
+
+
+def bend(batch: Tensor, linear: Tensor, shift: Tensor, knots: Tensor) -> Tensor:
+    """Look up every new pixel at the old place `linear · new + shift`, displaced like rubber: one bilinear sampling."""
     N, _, grid, _ = batch.shape
-    at = (2 * torch.arange(grid, device=batch.device) + 1) / grid - 1  # centres of pixels, in [-1, 1]
-    across, down, shift = affine.view(N, 1, 1, 2, 3).unbind(-1)
-    rigid = across * at.view(1, 1, grid, 1) + (down * at.view(1, grid, 1, 1) + shift)  # (N, G, G, 2): x and y
+    at = _centres(grid, batch.device)
+    across, down = linear.view(N, 1, 1, 2, 2).unbind(-1)
+    rigid = across * at.view(1, 1, grid, 1) + (down * at.view(1, grid, 1, 1) + shift.view(N, 1, 1, 2))  # (N, G, G, 2)
     weights = _bumps(at, knots.shape[-1])  # (G, KNOTS); as matrix products a fifth of the cost of interpolate()
     columns = knots @ weights.T  # (N, 2, KNOTS, G)
     rubber = weights @ columns.permute(0, 2, 3, 1).reshape(N, -1, grid * 2)  # (N, G, 2G)
     return functional.grid_sample(batch, rigid + rubber.view(N, grid, grid, 2), align_corners=False)
+
+
+def _centres(grid: int, device: torch.device) -> Tensor:
+    """Where the pixels' centres are, in [-1, 1]."""
+    return (2 * torch.arange(grid, device=device) + 1) / grid - 1
 
 
 def _bumps(at: Tensor, knots: int) -> Tensor:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from strokewise import network, progress
 from strokewise.errors import UserError
 from strokewise.learn import augment, distributed
+from strokewise.learn.augment import Freedom
 from strokewise.learn.distributed import Team
 from strokewise.learn.pupil import AMOUNTS, ORDER, Pupil, generator
 from strokewise.params import Train
@@ -32,10 +33,14 @@ class Lesson:
 
     pictures: Tensor  # uint8 (N, G, G)
     labels: Tensor  # int64 (N,)
+    freedom: Freedom | None = None  # of each painting, on the CPU
 
     @classmethod
-    def of(cls, pictures: NDArray[np.uint8], labels: NDArray[np.int64], team: Team) -> "Lesson":
-        return cls(torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device))
+    def of(
+        cls, pictures: NDArray[np.uint8], labels: NDArray[np.int64], team: Team, freedom: Freedom | None = None
+    ) -> "Lesson":
+        """A split's arrays on the team's device."""
+        return cls(torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device), freedom)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,7 +90,8 @@ def _update(
     pictures = network.batch(lesson.pictures[mine])
     if settings.augment > 0:
         randomness = generator(settings.seed, AMOUNTS, *at)
-        amounts = augment.draw(len(chosen), pictures.shape[-1], randomness, settings.augment)
+        freedom = lesson.freedom.part(chosen) if lesson.freedom else None
+        amounts = augment.draw(len(chosen), pictures.shape[-1], randomness, settings.augment, freedom)
         pictures = augment.apply(pictures, amounts.part(part).on(team.device))
     labels = lesson.labels[mine]
     with torch.autocast("cuda", torch.bfloat16, enabled=team.device.type == "cuda"):

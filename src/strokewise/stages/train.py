@@ -15,7 +15,7 @@ import torch
 
 from strokewise import dataset, disk, locking, network, sources
 from strokewise.errors import ParamsError
-from strokewise.learn import checkpoint, distributed, lesson, pupil
+from strokewise.learn import augment, checkpoint, distributed, lesson, pupil
 from strokewise.learn.distributed import Team
 from strokewise.learn.lesson import Lesson
 from strokewise.learn.pupil import Pupil
@@ -44,6 +44,7 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
     with distributed.team(device) as team, _reproducible(params.train.threads):
         paintings = dataset.load("train", params.network.grid)
         unseen = dataset.load("validation", params.network.grid)
+        freedom = augment.freedom(dataset.factors("train"), paintings.labels)
         _check_batch(params.train.batch_size, len(paintings.labels), team)
         decided = {
             "paintings": {"train": paintings.digest, "validation": unseen.digest},
@@ -58,7 +59,7 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
             lesson.teach(
                 learner,
                 params.train,
-                Lesson.of(paintings.pictures, paintings.labels, team),
+                Lesson.of(paintings.pictures, paintings.labels, team, freedom),
                 Lesson.of(unseen.pictures, unseen.labels, team),
                 team,
                 _saver(learner, place, fingerprint, team),
