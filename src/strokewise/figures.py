@@ -113,9 +113,11 @@ def curves(title: str, panels: Sequence[Panel], path: Path) -> None:
         for (name, points), colour, mark in zip(panel.series.items(), (INK, RUST, "0.4"), "os^", strict=False):
             x, share, low, high = zip(*points, strict=True)
             reach = np.abs(np.array([low, high]) - np.array(share))
-            diagram.errorbar(x, share, reach, label=name, color=colour, marker=mark, markersize=4, capsize=3)
+            line = "none" if isinstance(x[0], str) else "-"  # between two names there is nothing
+            diagram.errorbar(x, share, reach, label=name, color=colour, marker=mark, markersize=4, capsize=3, ls=line)
         diagram.set_title(panel.title, fontsize=PLAIN * 72 / DPI, parse_math=False)
         diagram.set_ylim(0, 1.02)
+        diagram.margins(x=0.1)
         diagram.grid(color="0.92")
         diagram.set_axisbelow(True)
     for empty in axes[len(panels) :]:
