@@ -8,7 +8,8 @@ in the lines, *shapes* (as many stages as the grid needs) for shapes in the curv
 layers decide.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
@@ -21,6 +22,11 @@ NAMES = ("lines", "curves", "shapes")
 LINE_KERNEL = 2  # the article's: squares of 2×2 pixels, each looked at once
 SMALLEST = 4  # a depth that follows the grid stops before the map gets smaller: 4×4 still says what is where
 POOL = 2
+GRIDS = (64, 128, 256, 512, 1024)  # that the table compares
+HEADER = (
+    *("layer", "", "in the article's words", "kernel", "stride", "padding"),
+    *("output", "sees", "parameters", "multiply-adds"),
+)
 
 Kind = Literal["convolution", "pooling", "normalisation", "flatten", "fully connected"]
 
@@ -141,3 +147,48 @@ def _check_room(layer: Layer) -> None:
 
 def _word(number: int) -> str:
     return ["compare each square with line filters", "find curves in lines", "find shapes in curves"][min(number, 2)]
+
+
+def fully_connected(found: list[Layer]) -> int:
+    """Weights (each a multiplication) if every value of each convolution looked at every value before it."""
+    return sum(
+        math.prod(layer.inputs) * math.prod(layer.output)
+        for layer in found
+        if layer.kind in ("convolution", "fully connected")
+    )
+
+
+def table(settings: Settings, classes: int) -> str:
+    """What `strokewise network` prints: a row a layer, then what looking at everything at once would cost."""
+    found = layers(settings, classes)
+    rows: list[tuple[str, ...]] = [HEADER]
+    for layer in found:
+        window = (f"{layer.kernel}×{layer.kernel}", f"{layer.stride}", f"{layer.padding}")
+        slides = layer.kind in ("convolution", "pooling")
+        maps, height, width = layer.output
+        size = f"{maps} × {height} × {width}" if height * width > 1 or slides else f"{maps}"
+        costs = (f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
+        rows.append((layer.stage, layer.kind, layer.word, *(window if slides else ("", "", "")), size,
+                     f"{layer.receptive_field}×{layer.receptive_field}", *costs))  # fmt: skip
+    costs = (f"{parameters(found):,}", f"{multiply_adds(found):,}")
+    rows.append(("all", "", "", "", "", "", f"{classes} shapes", f"of {settings.grid}×{settings.grid}", *costs))
+    return f"{_aligned(rows, texts=3)}\n\n{_comparison(settings, classes)}"
+
+
+def _comparison(settings: Settings, classes: int) -> str:
+    """Why one looks at 2×2 squares: this network against one that looks at everything at once, for larger grids."""
+    rows = [("grid", "black-and-white pictures", "parameters", "multiply-adds", "fully connected: both")]
+    for grid in sorted({settings.grid, *GRIDS}):
+        found = layers(settings.model_copy(update={"grid": grid}), classes)
+        digits = int(grid * grid * math.log10(2))
+        rows.append((f"{grid}×{grid}", f"10^{digits:,}", f"{parameters(found):,}", f"{multiply_adds(found):,}",
+                     f"{fully_connected(found):,}"))  # fmt: skip
+    return _aligned(rows, texts=0)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], texts: int) -> str:
+    """Columns as wide as they need; the first `texts` begin on the left, numbers end on the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    places = [f"{{:{'<' if at < texts else '>'}{width}}}" for at, width in enumerate(widths)]
+    head, *body = ("  ".join(places).format(*row).rstrip() for row in rows)
+    return "\n".join([head, "─" * (sum(widths) + 2 * len(widths) - 2), *body])

@@ -129,6 +129,23 @@ def register(
 
 
 @app.command()
+def network(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    shapes: Annotated[
+        int | None, typer.Option(min=1, help="How many shapes it tells apart, if not those of data/outlines.")
+    ] = None,
+) -> None:
+    """Print the CNN layer by layer: what it sees and costs, and what looking at everything at once would cost."""
+    from strokewise import architecture
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    outlines = [path for path in Path("data/outlines").glob("*") if path.is_dir()]
+    typer.echo(architecture.table(checked.network, shapes or len(outlines) + 1))  # doodles are a shape too: `other`
+
+
+@app.command()
 def ui(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5000,
