@@ -72,7 +72,8 @@ def face(outlines: list[Outline], rng: np.random.Generator) -> Lines:
 
 def _shape(outlines: list[Outline], rng: np.random.Generator) -> Lines:
     """A shape of the catalogue as lines, stretched a little."""
-    strokes = outlines[int(rng.integers(len(outlines)))].strokes
+    simple = np.cumsum([1 / len(outline.strokes.first) for outline in outlines])  # what is easy is doodled more
+    strokes = outlines[int(np.searchsorted(simple[:-1], rng.random() * simple[-1]))].strokes
     wide, high = np.exp(rng.uniform(-0.5, 0.5, 2))
     points = wide * strokes.points.real + 1j * high * strokes.points.imag
     return [
@@ -90,7 +91,7 @@ def _way(rng: np.random.Generator) -> complex:
 
 Composed = Callable[[list[Outline], np.random.Generator], Lines]
 COMPOSED: dict[str, tuple[Composed, float]] = {
-    "several": (several, 5),
+    "several": (several, 7),
     "nested": (nested, 2.5),
     "struck": (struck, 4),
     "half": (half, 2),
@@ -106,8 +107,8 @@ DRAWN: dict[str, float] = {
     "coil": 0.5,
     "arch": 2.5,
     "ell": 1,
-    "cube": 2.5,
-    "cylinder": 2.5,
+    "cube": 3,
+    "cylinder": 3,
     "cone": 1,
     "pyramid": 1,
     "eight": 0.7,
@@ -115,7 +116,7 @@ DRAWN: dict[str, float] = {
     "curve": 1,
     "grid": 1.5,
     "flower": 0.7,
-    "pentagon": 2.5,
+    "pentagon": 3,
     "octagon": 0.4,
 }
 """How often each kind is drawn, in proportion."""

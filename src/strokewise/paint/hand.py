@@ -192,7 +192,7 @@ def run_together(line: Points, path: Path, width: float, rng: np.random.Generato
     A low-pass over points, which are even in time if every edge takes as long (isochrony). The ends of runs stay, with
     a few points at rest for `hooked`. Comes back with the places where the pen was put down again.
     """
-    radius = int(np.ceil(3 * width))
+    radius = int(np.ceil(3 * width)) if width > 0.1 else 0
     rests = rng.random(len(path.begin))
     counts = np.ones(len(line), dtype=np.intp)
     counts[path.begin[1:-1]] += (rests[1:-1] ** 2 * 4 * width).astype(np.intp)
@@ -204,8 +204,12 @@ def run_together(line: Points, path: Path, width: float, rng: np.random.Generato
     breaks = counts.cumsum()[downs[1:-1] - 1]
     if radius:
         kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / width) ** 2)
+        jumps = np.zeros_like(line)
+        jumps[breaks] = line[breaks] - line[breaks - 1]
+        jumps = jumps.cumsum()
+        line = line - jumps  # in the air the pen does not smooth: without its jumps, all runs are one
         line = np.convolve(np.concatenate([line[:1].repeat(radius), line, line[-1:].repeat(radius)]), kernel, "valid")
-        line /= kernel.sum()
+        line = line / kernel.sum() + jumps
     return line, breaks
 
 

@@ -21,6 +21,7 @@ SUBPIXEL = 4  # bits that OpenCV takes for the fraction of a pixel
 FLAT = 0.3 * (1 << SUBPIXEL)  # bends below a third of a pixel are not drawn
 MARGIN = 2.0  # pixels between the pen's edge and the edge of the canvas
 SMALLEST = 16.0  # pixels, the longest side of the smallest painting
+LEGIBLE = 8.0  # pixels, its shortest side, where the canvas allows it
 FILLS = ("none", "solid", "hatched", "scribbled")
 PAPERS = ("plain", "lined", "squared", "photographed")
 LOTS = 4  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
@@ -145,7 +146,8 @@ def place(line: Points, how: Manner, canvas: int) -> tuple[float, complex, tuple
     longest = max(wide, high, 1e-9)
     edge = MARGIN + 0.5 * how.pen * how.size * canvas
     most = canvas - 2 * edge
-    scale = min(most, max(SMALLEST, how.size * most)) / longest
+    scale = max(SMALLEST / longest, LEGIBLE / max(min(wide, high), 1e-9), how.size * most / longest)
+    scale = min(scale, most / longest)
     shift = complex(
         edge + (most - scale * wide) * how.x - scale * left, edge + (most - scale * high) * how.y - scale * top
     )

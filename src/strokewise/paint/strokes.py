@@ -17,7 +17,7 @@ Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Strokes:
     """Strokes as flat arrays: P points, E edges, S strokes. Made by `assemble`."""
 

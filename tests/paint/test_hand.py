@@ -1,0 +1,209 @@
+"""The hand's layers: each leaves the outline alone at nought, and moves only what it says."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from strokewise.paint import habit, hand
+from strokewise.paint.habit import RULER, Habit, Knobs
+from strokewise.paint.hand import Drawn
+from strokewise.paint.outlines import Outline
+from strokewise.paint.strokes import Points, length
+
+STILL = {name.name: 0.0 for name in fields(Knobs)}
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def runs(drawn: Drawn) -> list[Points]:
+    return np.split(drawn.line, drawn.breaks)
+
+
+def shoelace(line: Points) -> float:
+    return abs(float((line.conj() * np.roll(line, -1)).imag.sum())) / 2
+
+
+def drawn_length(drawn: Drawn) -> float:
+    return sum(length(run) for run in runs(drawn))
+
+
+def ruled_length(outline: Outline) -> float:
+    strokes = outline.strokes
+    return sum(length(strokes.points[a : b + 1]) for a, b in zip(strokes.first, strokes.last, strict=True))
+
+
+def with_(outline: Outline, seed: int = 0, **knobs: float) -> Habit:
+    return habit.habit(
+        Knobs(**{**STILL, **knobs}),
+        outline.stretch,
+        outline.turn,
+        outline.mirror,
+        rng(seed).random(8).tolist(),
+        rng(seed),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_every_knob_at_nought_the_hand_is_a_ruler(outline: Outline, seed: int) -> None:
+    still = with_(outline, seed)
+    assert replace(still, haste=0.0) == RULER
+    drawn = hand.draw(outline.strokes, still, rng(seed))
+    assert drawn_length(drawn) == pytest.approx(ruled_length(outline), rel=1e-9)
+    closed = [(a, b) for a, b, closed in outline.strokes.parts if closed]
+    assert len(drawn.areas) == len(closed)
+    for area, (one, end) in zip(drawn.areas, closed, strict=True):
+        ideal = outline.strokes.points[outline.strokes.first[one] : outline.strokes.last[end - 1] + 1]
+        assert shoelace(area) == pytest.approx(shoelace(ideal), rel=1e-9)
+    assert len(runs(drawn)) == len(outline.strokes.parts)
+
+
+MOVED_BY = {
+    "stretch": {"stretch"},
+    "slant": {"slant", "climb"},
+    "turn": {"turn", "mirrored"},
+    "perspective": {"perspective_x", "perspective_y"},
+    "corners": {"corners"},
+    "bow": {"bow", "pinch"},
+    "rounding": {"rounding"},
+    "start": {"anywhere"},
+    "lifting": {"lifting"},
+    "overshoot": {"overshoot"},
+    "closing": {"closing", "flight"},
+    "loops": {"loops"},
+    "hooks": {"hooks"},
+    "drift": {"drift"},
+    "tremor": {"tremor"},
+}
+
+
+@pytest.mark.parametrize("knob", STILL)
+def test_a_knob_moves_its_own_factors_and_no_other(knob: str) -> None:
+    moved = set()
+    for seed in range(60):
+        lots = rng(seed).random(8).tolist()
+        every = habit.habit(Knobs(**dict.fromkeys(STILL, 1.0)), (0.2, 5), 180, True, lots, rng(seed))
+        alone = habit.habit(Knobs(**{**STILL, knob: 1.0}), (0.2, 5), 180, True, lots, rng(seed))
+        ruled = replace(RULER, haste=alone.haste)
+        mine = {field.name for field in fields(Habit) if getattr(alone, field.name) != getattr(ruled, field.name)}
+        assert mine <= MOVED_BY[knob]
+        assert all(getattr(alone, name) == getattr(every, name) for name in MOVED_BY[knob])
+        moved |= mine
+    assert moved == MOVED_BY[knob]
+
+
+def test_no_knob_goes_beyond_what_the_shape_allows(outline: Outline) -> None:
+    for seed in range(50):
+        drawn = with_(outline, seed, stretch=4.0, turn=4.0)
+        assert outline.stretch[0] - 1e-9 <= drawn.stretch <= outline.stretch[1] + 1e-9
+        assert abs(drawn.turn) <= outline.turn
+        assert outline.mirror or not drawn.mirrored
+
+
+def test_stretching_scales_the_area_and_keeps_the_longest_side(outline: Outline) -> None:
+    for factor, mirrored in ((0.3, False), (1.0, True), (4.0, True)):
+        plan, half = hand.stretched(outline.strokes.points, outline.strokes.half, factor, mirrored)
+        assert np.ptp(plan.real) == pytest.approx(2 * half.real)
+        assert np.ptp(plan.imag) == pytest.approx(2 * half.imag)
+        assert max(half.real, half.imag) == pytest.approx(1)
+        ratio = half.real / half.imag / (outline.strokes.half.real / outline.strokes.half.imag)
+        assert ratio == pytest.approx(factor)
+
+
+def test_moved_corners_leave_straight_edges_straight(outline: Outline) -> None:
+    strokes = outline.strokes
+    noise = rng(1).standard_normal((len(strokes.first) + len(strokes.parts), 2)).view(np.complex128)[:, 0]
+    moved = hand.corners_moved(strokes.points, strokes, strokes.half, 0.1, noise)
+    for a, b in zip(strokes.first, strokes.last, strict=True):
+        before, after = strokes.points[a : b + 1], moved[a : b + 1]
+        if abs(before[-1] - before[0]) > 0.9999 * length(before):
+            assert abs(after[-1] - after[0]) == pytest.approx(length(after), rel=1e-6)
+    for one, end, closed in strokes.parts:
+        assert not closed or abs(moved[strokes.first[one]] - moved[strokes.last[end - 1]]) < 1e-9
+    np.testing.assert_array_equal(
+        moved[~strokes.cornered[strokes.edge]], strokes.points[~strokes.cornered[strokes.edge]]
+    )
+
+
+def test_bowing_leaves_the_corners_in_place(outline: Outline) -> None:
+    strokes = outline.strokes
+    single, double = rng(2).standard_normal((2, len(strokes.first)))
+    bowed = hand.bowed(strokes.points, strokes, strokes.half, 0.1, 0.05, single, double)
+    np.testing.assert_allclose(bowed[strokes.first], strokes.points[strokes.first], atol=1e-12)
+    np.testing.assert_allclose(bowed[strokes.last], strokes.points[strokes.last], atol=1e-12)
+    assert not strokes.cornered.any() or np.abs(bowed - strokes.points).max() > 1e-3
+
+
+def test_pinching_makes_a_polygon_smaller_and_swelling_larger() -> None:
+    from strokewise.paint.strokes import assemble, edges_of
+
+    square = assemble([edges_of(np.array([0, 1, 1 + 1j, 1j, 0]), True)])
+    none = np.zeros(4)
+    for pinch, grows in ((-0.1, False), (0.1, True)):
+        area = shoelace(hand.bowed(square.points, square, square.half, 0.0, pinch, none, none))
+        assert (area > 4) is grows
+
+
+def test_lifting_cuts_at_every_corner_and_moves_nothing(outline: Outline) -> None:
+    drawn = hand.draw(outline.strokes, replace(RULER, lifting=1.0), rng())
+    assert len(runs(drawn)) == len(outline.strokes.first)
+    assert drawn_length(drawn) == pytest.approx(ruled_length(outline))
+
+
+def test_beginning_anywhere_keeps_the_closed_outline(outline: Outline) -> None:
+    wanted = {
+        tuple(point) for point in np.round(np.stack([outline.strokes.points.real, outline.strokes.points.imag], 1), 9)
+    }
+    for seed in range(5):
+        line = hand.draw(outline.strokes, replace(RULER, anywhere=1.0), rng(seed)).line
+        assert {tuple(point) for point in np.round(np.stack([line.real, line.imag], 1), 9)} == wanted
+
+
+@pytest.mark.parametrize(("closing", "share"), [(0.15, 1.15), (-0.15, 0.85), (1.0, 2.0)])
+def test_closing_draws_that_share_of_a_circle(closing: float, share: float) -> None:
+    from strokewise.paint.strokes import assemble, edges_of
+
+    circle = assemble([edges_of(np.exp(1j * np.linspace(0, 2 * np.pi, 200)), True)])
+    drawn = hand.draw(circle, replace(RULER, closing=closing), rng())
+    assert drawn_length(drawn) == pytest.approx(share * 2 * np.pi, rel=0.03)
+
+
+def test_overshoot_moves_ends_along_their_strokes_only(outline: Outline) -> None:
+    for seed in range(3):
+        how = replace(RULER, lifting=1.0, overshoot=0.1)
+        drawn, ruled = (hand.draw(outline.strokes, how_, rng(seed)) for how_ in (how, replace(how, overshoot=0.0)))
+        for run, straight in zip(runs(drawn), runs(ruled), strict=True):
+            if abs(straight[-1] - straight[0]) > 0.9999 * length(straight):
+                way = (straight[-1] - straight[0]) / abs(straight[-1] - straight[0])
+                assert np.abs(((run - straight[0]) / way).imag).max() < 1e-6
+
+
+def test_rounding_cuts_corners_and_keeps_the_ends(outline: Outline) -> None:
+    drawn, ruled = (hand.draw(outline.strokes, replace(RULER, rounding=value), rng()) for value in (1.0, 0.0))
+    for run, straight in zip(runs(drawn), runs(ruled), strict=True):
+        assert abs(run[0] - straight[0]) < 1e-9
+        assert abs(run[-1] - straight[-1]) < 1e-9
+    assert drawn_length(drawn) <= drawn_length(ruled) + 1e-9
+
+
+@pytest.mark.parametrize("layer", [hand.drifted, hand.shaken], ids=lambda layer: str(layer.__name__))
+def test_drift_and_tremor_stray_as_far_as_they_say(layer: object) -> None:
+    line = np.zeros(100, dtype=complex)
+    strayed = np.concatenate([layer(line, 0.01, rng(seed)) for seed in range(200)])  # type: ignore[operator]
+    assert 0.008 < np.sqrt(np.mean(np.abs(strayed) ** 2) / 2) < 0.02
+    np.testing.assert_array_equal(layer(line, 0.0, rng()), line)  # type: ignore[operator]
+
+
+def test_a_turn_keeps_every_length(outline: Outline) -> None:
+    points = outline.strokes.points
+    turned = hand.laid_down(points, replace(RULER, turn=37.0))
+    np.testing.assert_allclose(np.abs(np.diff(turned)), np.abs(np.diff(points)))
+    assert np.angle(turned[0] / points[0], deg=True) == pytest.approx(37.0)
+
+
+def test_slant_keeps_the_area(outline: Outline) -> None:
+    for area in hand.draw(outline.strokes, replace(RULER, slant=0.4), rng()).areas:
+        straight = hand.laid_down(area, replace(RULER, slant=-0.4))
+        assert shoelace(area) == pytest.approx(shoelace(straight))

@@ -1,0 +1,144 @@
+"""Paintings: finite, inside the canvas, pure functions of their place, balanced, and never shared by two splits."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from strokewise.paint import ink, painter
+from strokewise.paint.outlines import Catalogue
+from strokewise.paint.painter import FACTORS, Painting
+from strokewise.params import Generate, Hand, Ink
+
+KNOB = st.one_of(st.none(), st.floats(0, 4))
+SETTINGS = st.fixed_dictionaries({
+    "seed": st.integers(0, 2**63 - 1),
+    "canvas": st.sampled_from([32, 33, 64, 128, 200]),
+    "imprecision": st.floats(0, 2),
+    "hand": st.fixed_dictionaries(dict.fromkeys(Hand.model_fields, KNOB)),
+    "ink": st.fixed_dictionaries(dict.fromkeys(Ink.model_fields, KNOB)),
+})  # fmt: skip
+
+
+def changed(generate: Generate, **values: Any) -> Generate:
+    return Generate.model_validate({**generate.model_dump(), **values})
+
+
+def still(generate: Generate, **values: Any) -> Generate:
+    return changed(generate, imprecision=0.0, **values)
+
+
+def digest(painting: Painting) -> str:
+    return hashlib.sha256(painting.scene.tobytes() + repr(painting.factors).encode()).hexdigest()
+
+
+def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
+    catalogue: Catalogue = request.getfixturevalue("catalogue")  # as arguments, hypothesis would print them whole
+    generate = changed(request.getfixturevalue("defaults"), **values)
+    painting = painter.paint(catalogue, generate, "train", index)
+    scene = painting.scene
+    assert scene.dtype == np.uint8
+    assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))
+    assert scene.min() < scene.max(), "nothing was drawn"
+    assert painting.label == index % len(catalogue.shapes)
+    assert list(painting.factors) == list(FACTORS)
+    for name, value in painting.factors.items():
+        assert type(value) is FACTORS[name]
+        assert not isinstance(value, float) or np.isfinite(value)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=SETTINGS, index=st.integers(0, 10**9))
+def test_any_setting_paints(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
+    check(request, values, index)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=SETTINGS, index=st.integers(0, 10**9))
+def test_ten_thousand_settings_paint(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
+    check(request, values, index)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=SETTINGS, index=st.integers(0, 10**6))
+def test_all_of_the_line_is_on_the_canvas(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
+    catalogue = request.getfixturevalue("catalogue")
+    generate = changed(request.getfixturevalue("defaults"), **values)
+    seen: list[np.ndarray[Any, Any]] = []
+    original = ink.stroked
+    try:
+        ink.stroked = lambda mask, run, *rest: (seen.append(run), original(mask, run, *rest))[1]  # type: ignore[assignment]
+        painter.paint(catalogue, generate, "train", index)
+    finally:
+        ink.stroked = original
+    points = np.concatenate(seen) / (1 << ink.SUBPIXEL)
+    assert points.min() >= ink.MARGIN - 0.1
+    assert points.max() <= values["canvas"] - ink.MARGIN + 0.1
+
+
+def test_a_painting_depends_on_seed_split_and_index_alone(catalogue: Catalogue, defaults: Generate) -> None:
+    alone = digest(painter.paint(catalogue, defaults, "test", 77))
+    for index in (3, 78, 77):
+        last = digest(painter.paint(catalogue, changed(defaults, test=9, train=1), "test", index))
+    assert last == alone
+    assert digest(painter.paint(catalogue, changed(defaults, seed=1), "test", 77)) != alone
+
+
+def test_splits_share_no_painting(catalogue: Catalogue, defaults: Generate) -> None:
+    digests = [
+        digest(painter.paint(catalogue, defaults, split, index)) for split in painter.SPLITS for index in range(24)
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_every_beginning_is_balanced(catalogue: Catalogue, defaults: Generate) -> None:
+    labels = [painter.paint(catalogue, defaults, "train", index).label for index in range(25)]
+    assert np.ptp(np.bincount(labels[: 2 * len(catalogue.shapes)])) == 0
+    assert np.ptp(np.bincount(labels)) <= 1
+
+
+def test_few_paintings_cover_every_variant(catalogue: Catalogue, defaults: Generate) -> None:
+    shapes = len(catalogue.shapes)
+    for label, outlines in enumerate(catalogue.outlines):
+        turns = range(4 * len(outlines) + 4)
+        seen = {int(painter.spread(defaults.seed, 0, label, turn)[0] * len(outlines)) for turn in turns}
+        assert seen == set(range(len(outlines))) or catalogue.shapes[label] == "other", (label, shapes)
+
+
+def test_without_imprecision_a_painting_is_the_outline_on_white(catalogue: Catalogue, defaults: Generate) -> None:
+    for label, shape in enumerate(catalogue.shapes):
+        first = painter.paint(catalogue, still(defaults), "train", label)
+        assert first.scene.ndim == 2
+        assert first.scene.min() == 0
+        assert np.median(first.scene) == 255
+        twin = next(
+            other
+            for turn in range(1, 200)
+            if (other := painter.paint(catalogue, still(defaults), "test", label + turn * len(catalogue.shapes)))
+            and (other.factors["variant"] == first.factors["variant"])
+        )
+        assert shape == "other" or np.array_equal(twin.scene, first.scene)
+
+
+@pytest.mark.parametrize("knob", Ink.model_fields)
+def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults: Generate, knob: str) -> None:
+    moved = set()
+    for index in range(0, 1200, 11):
+        plain, inked = (
+            painter.paint(
+                catalogue, changed(defaults, canvas=32, imprecision=0.0, ink={**defaults.ink.model_dump(), **k}),
+                          "train", index).factors for k in ({}, {knob: 1.0})
+        )  # fmt: skip
+        moved |= {name for name in FACTORS if plain[name] != inked[name]}
+    assert moved <= {
+        "place": {"size", "x", "y"},
+        "fill": {"fill", "shade"},
+        "paper": {"paper", "light", "dark", "inverted"},
+        "colour": {"coloured"},
+        "strays": {"strays", "neighbour"},
+    }.get(knob, {knob})
+    assert moved
