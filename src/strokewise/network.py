@@ -51,9 +51,13 @@ class LineFilters(nn.Module):
 
     def __init__(self, lines: str, extra: int) -> None:
         super().__init__()
-        learned = nn.Conv2d(1, extra + (0 if lines == "fixed" else len(LINES)), LINE_KERNEL)
+        count = extra + (0 if lines == "fixed" else len(LINES))
+        learned = nn.Conv2d(1, max(count, 1), LINE_KERNEL)
         assert learned.bias is not None
-        self.weight, self.bias = learned.weight, learned.bias
+        self.weight, self.bias = (
+            nn.Parameter(learned.weight[:count].detach().clone()),
+            nn.Parameter(learned.bias[:count].detach().clone()),
+        )
         self.register_buffer("frozen", LINE_FILTERS.clone() if lines == "fixed" else LINE_FILTERS[:0].clone())
         if lines == "seeded":
             with torch.no_grad():

@@ -100,23 +100,6 @@ def augment(batch: Tensor, generator: Generator, strength: float = 1.0, freedom:
     return apply(batch, draw(len(batch), batch.shape[-1], generator, strength, freedom).on(batch.device))
 
 
-def copies(pictures: NDArray[np.uint8], count: int, seed: int, freedom: Freedom | None = None) -> NDArray[np.uint8]:
-    """uint8 (N, G, G) pictures -> uint8 (count, N, G, G): `count` times all of them, each drawn a little differently.
-
-    For a model that is not fed by batches. Copy 0 is the same whatever `count` is.
-    """
-    made = np.empty((count, *pictures.shape), np.uint8)
-    full_ink = torch.iinfo(torch.uint8).max
-    generator = Generator().manual_seed(seed)
-    for i in range(count):
-        for start in range(0, len(pictures), 256):
-            some = slice(start, start + 256)
-            batch = torch.from_numpy(pictures[some]).unsqueeze(1) / full_ink
-            changed = augment(batch, generator, freedom=freedom.part(some) if freedom else None)
-            made[i, some] = (changed[:, 0] * full_ink).round().to(torch.uint8).numpy()
-    return made
-
-
 def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, freedom: Freedom | None = None) -> Amounts:
     """The amounts for `count` pictures of `grid`×`grid` pixels; without `freedom` none is mirrored or turned far."""
 
