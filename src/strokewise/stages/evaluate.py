@@ -185,7 +185,7 @@ def _draw(folder: Path, split: Split, answers: Answers, metrics: Mapping[str, An
     sure = np.argsort(-confidence, kind="stable")
     _sheet(
         folder / "disagreements.png",
-        f"Only one is right: {len(won)} times the CNN (with what the baseline said), {len(lost)} times the baseline",
+        f"Only one is right, and what the other said: {len(won)} times the CNN, then {len(lost)} times the baseline",
         split,
         [sure[np.isin(sure, found)] for found in (won, lost)],
         np.where(right[:, np.newaxis], baseline, cnn),

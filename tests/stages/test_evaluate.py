@@ -1,0 +1,234 @@
+"""The stage evaluate: its numbers are those of the predictions, its files are whole, and it repeats to the byte."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn import metrics as theirs
+
+from strokewise import dataset, network, pictures
+from strokewise.errors import DatasetError, ModelError
+from strokewise.learn import contest, flat
+from strokewise.learn.contest import Trial
+from strokewise.paint import outlines, painter
+from strokewise.params import Params
+from strokewise.stages import evaluate as stage
+from strokewise.stages.evaluate import REPORT, evaluate
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = ("cross", "ellipse", "triangle")
+GRIDS = {"cnn": 32, "baseline": 16}  # they need not be the same
+COUNT = 48
+
+
+def toy() -> Params:
+    params = Params.load(ROOT / "params.yaml")
+    return params.model_copy(
+        update={
+            "generate": params.generate.model_copy(update={"canvas": 64}),
+            "evaluate": params.evaluate.model_copy(update={"resamples": 200, "curve": 8}),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with test paintings of a small catalogue, a CNN that guesses, and a baseline that has seen some."""
+    root = tmp_path_factory.mktemp("project")
+    for shape in CATALOGUE:
+        shutil.copytree(ROOT / "data/outlines" / shape, root / stage.CATALOGUE / shape)
+    catalogue = outlines.read(root / stage.CATALOGUE)
+    drawn = [painter.paint(catalogue, toy().generate, "test", index) for index in range(COUNT)]
+    rows = [dataset.Row(pictures.encode(found.scene), found.label, found.factors) for found in drawn]
+    shard = root / dataset.FOLDER / "test" / "00000.parquet"
+    dataset.write_shard(shard, rows, catalogue.shapes, painter.FACTORS)
+
+    torch.manual_seed(0)
+    settings = toy().network.model_copy(update={"grid": GRIDS["cnn"], "width": 4})
+    cnn = network.Network(catalogue.shapes, settings).eval()
+    network.save(cnn, root / stage.MODEL, {"fingerprint": "of the cnn"})
+    split = dataset.load("test", GRIDS["baseline"], root / dataset.FOLDER)
+    model = contest.fit(
+        Trial("logistic regression", 0, 0.9, (), None),
+        split.pictures[:24],
+        split.labels[:24],
+        split.pictures[None][:0],
+        0,
+    )
+    config = {"shapes": list(catalogue.shapes), "grid": GRIDS["baseline"], "fingerprint": "of the baseline"}
+    flat.save(
+        model, split.pictures, root / flat.FOLDER, config | {"choice": "logistic regression", "temperature": None}
+    )
+    before = Path.cwd()
+    os.chdir(root)
+    evaluate(toy())
+    os.chdir(before)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _in_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+
+
+@pytest.fixture
+def copy(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project again, to be spoilt."""
+    shutil.copytree(project, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (REPORT / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def report() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(REPORT.iterdir())}
+
+
+def test_everything_is_there_and_nothing_else() -> None:
+    curves = {f"robustness-{name}.csv" for name in ("imprecision", *stage.FACTORS)}
+    sheets = {"mistakes.png", "disagreements.png", "reliability.png", "robustness.png"}
+    tables = {"predictions.parquet", "confusion-cnn.csv", "confusion-baseline.csv", "metrics.json"}
+    assert set(report()) == curves | sheets | tables
+
+
+def test_the_predictions_are_what_the_models_say() -> None:
+    table = pq.read_table(REPORT / "predictions.parquet")
+    for name, says in (
+        ("cnn", lambda seen: network.probabilities(network.load(stage.MODEL), seen)),
+        ("baseline", lambda seen: flat.load().probabilities(seen)),
+    ):
+        split = dataset.load("test", GRIDS[name])
+        expected = says(split.pictures)
+        assert np.array(table[f"{name}_probabilities"].to_pylist(), np.float32) == pytest.approx(expected, abs=1e-6)
+        assert table[name].to_pylist() == expected.argmax(axis=1).tolist()
+    assert table["label"].to_pylist() == split.labels.tolist()
+    assert table["index"].to_pylist() == list(range(COUNT))
+    assert tuple(json.loads(table.schema.metadata[b"shapes"])) == split.shapes
+
+
+def test_the_numbers_are_those_of_the_predictions() -> None:
+    found = json.loads((REPORT / "metrics.json").read_text())
+    table = pq.read_table(REPORT / "predictions.parquet")
+    labels = np.array(table["label"])
+    for name in ("cnn", "baseline"):
+        said = np.array(table[name])
+        assert found[name]["accuracy"] == pytest.approx(theirs.accuracy_score(labels, said))
+        assert found[name]["macro_f1"] == pytest.approx(theirs.f1_score(labels, said, average="macro"))
+        assert found[name]["fingerprint"] == f"of the {name}"
+    assert found["paintings"] == COUNT
+    difference = found["cnn"]["accuracy"] - found["baseline"]["accuracy"]
+    assert found["paired"]["difference"] == pytest.approx(difference)
+    assert found["sentence"] == found["sentences"][0]
+    assert "of 48 test paintings" in found["sentence"]
+
+
+def test_the_confusion_tables_have_a_row_a_painting() -> None:
+    split = dataset.load("test", 16)
+    table = pq.read_table(REPORT / "predictions.parquet")
+    for name in ("cnn", "baseline"):
+        rows = rows_of(f"confusion-{name}.csv")
+        assert [row["actual"] for row in rows] == [split.shapes[label] for label in split.labels]
+        assert [row["predicted"] for row in rows] == [split.shapes[said] for said in table[name].to_pylist()]
+
+
+def test_the_curves_count_every_painting_that_shows_a_shape() -> None:
+    split = dataset.load("test", 16)
+    shown = np.count_nonzero(split.labels != split.shapes.index("other"))
+    for factor in stage.FACTORS:
+        assert sum(int(row["paintings"]) for row in rows_of(f"robustness-{factor}.csv")) == shown
+    dial = rows_of("robustness-imprecision.csv")
+    assert [float(row["value"]) for row in dial] == list(stage.IMPRECISIONS)
+    assert {row["paintings"] for row in dial} == {"8"}
+
+
+def test_at_the_paintings_own_imprecision_the_curve_is_of_the_test_paintings() -> None:
+    assert toy().generate.imprecision in stage.IMPRECISIONS
+    row = rows_of("robustness-imprecision.csv")[stage.IMPRECISIONS.index(toy().generate.imprecision)]
+    table = pq.read_table(REPORT / "predictions.parquet").slice(0, 8)
+    assert float(row["baseline"]) == np.mean(np.array(table["baseline"]) == np.array(table["label"]))
+
+
+def test_again_is_the_same_to_the_byte(copy: Path) -> None:
+    before = report()
+    (REPORT / "explain").mkdir()  # another stage's, in the same folder: it stays
+    evaluate(toy())
+    assert (REPORT / "explain").is_dir()
+    (REPORT / "explain").rmdir()
+    assert report() == before
+
+
+def test_the_key_changes_with_what_decided_it() -> None:
+    split = dataset.load("test", GRIDS["cnn"])
+    cnn, known = network.load(stage.MODEL), flat.load()
+    answers = {name: np.eye(len(split.shapes), dtype=np.float32)[split.labels] for name in GRIDS}
+
+    def key(params: Params) -> Any:
+        return stage._metrics(split, cnn, known, answers, params)["evaluation"]
+
+    params = toy()
+    keys = [key(params)]
+    assert keys[0] == json.loads((REPORT / "metrics.json").read_text())["evaluation"]
+    keys.append(key(params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"seed": 5})})))
+    cnn.config["fingerprint"] = "of another"
+    keys.append(key(params))
+    known.config["fingerprint"] = "of another"
+    keys.append(key(params))
+    assert len(set(keys)) == 4
+
+
+def test_a_model_of_other_shapes_is_refused(copy: Path) -> None:
+    config = json.loads((flat.FOLDER / "config.json").read_text())
+    config["shapes"][0] = "house"
+    (flat.FOLDER / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ModelError, match=r"baseline knows the shapes house, .*the test paintings show cross.*run `strok"
+    ):
+        evaluate(toy())
+    network.save(
+        network.Network(("a", "b"), toy().network.model_copy(update={"grid": 32, "width": 4})), stage.MODEL, {}
+    )
+    with pytest.raises(ModelError, match=r"model knows the shapes a, b.*run `strokewise train`"):
+        evaluate(toy())
+
+
+def test_an_outline_too_many_is_refused(copy: Path) -> None:
+    shutil.copytree(ROOT / "data/outlines/heart", stage.CATALOGUE / "heart")
+    before = report()
+    with pytest.raises(DatasetError, match="data/outlines holds other shapes than the paintings show; run `dvc repro`"):
+        evaluate(toy())
+    assert report() == before
+
+
+def test_what_fails_at_the_end_leaves_no_metrics(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "_draw", lambda *_: None)
+    monkeypatch.setattr("strokewise.disk.write_json", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(toy())
+    assert "metrics.json" not in report()
+    assert not [path for path in REPORT.iterdir() if path.name.startswith(".")]
+
+
+def test_a_model_without_mistakes_gets_its_sheet_too(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = dataset.load("test", 32)
+    perfect = np.eye(len(split.shapes), dtype=np.float32)[split.labels]
+    monkeypatch.setattr(stage, "_answers", lambda *_: {"cnn": perfect, "baseline": perfect})
+    monkeypatch.setattr(stage, "_along_dial", lambda *_: [{"value": 1.0, "paintings": 1}])
+    monkeypatch.setattr(stage, "_panels", lambda curves: [stage.Panel("none", {"cnn": [(0.0, 1, 1, 1)]})])
+    metrics = evaluate(toy()).metrics
+    assert metrics["cnn"]["accuracy"] == 1
+    assert metrics["paired"]["p"] == 1
+    assert (REPORT / "mistakes.png").stat().st_size > 0
