@@ -1,8 +1,10 @@
 """Augmented copies are pictures like their originals, all different, and the same again."""
 
 import numpy as np
+import torch
 
 from strokewise.learn import copies
+from strokewise.learn.augment import Freedom
 
 
 def test_copies_are_drawn_differently_and_repeatably() -> None:
@@ -14,3 +16,15 @@ def test_copies_are_drawn_differently_and_repeatably() -> None:
     assert len(np.unique(two.reshape(600, -1), axis=0)) == 600
     assert not np.array_equal(two, copies.draw(pictures, 2, 6))
     assert copies.draw(pictures, 0, 5).shape == (0, 300, 12, 12)
+
+
+def test_copies_are_turned_as_far_as_each_painting_may_be() -> None:
+    pictures = np.zeros((300, 16, 16), dtype=np.uint8)
+    pictures[:, 2:14, 7:9] = 255  # upright bars; those from 290 on may lie down
+    turn = torch.zeros(300)
+    turn[290:] = torch.pi / 2
+    (copy,) = copies.draw(pictures, 1, 0, Freedom(turn, turn, torch.zeros(300, dtype=torch.bool)))
+    inked = copy > 100
+    tall, wide = inked.any(axis=2).sum(axis=1), inked.any(axis=1).sum(axis=1)
+    assert np.mean((tall > wide)[:290]) > 0.98
+    assert not (tall > wide)[290:].any()

@@ -5,18 +5,22 @@ import torch
 from numpy.typing import NDArray
 
 from strokewise.learn import augment
+from strokewise.learn.augment import Freedom
 
 SIZE = 256  # pictures at a time
 FULL_INK = 255
 
 
-def draw(pictures: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    """`count` times all pictures, each a little different; copy 0 is the same whatever `count` is."""
+def draw(pictures: NDArray[np.uint8], count: int, seed: int, freedom: Freedom | None = None) -> NDArray[np.uint8]:
+    """`count` times all pictures, each a little different, as far as its `freedom` goes; copy 0 is the same whatever
+    `count` is."""
     made = np.empty((count, *pictures.shape), np.uint8)
     generator = torch.Generator().manual_seed(seed)
     for copy in made:
         for start in range(0, len(pictures), SIZE):
-            batch = torch.from_numpy(pictures[start : start + SIZE]).unsqueeze(1) / FULL_INK  # (n, 1, G, G)
-            augmented = augment.augment(batch, generator)[:, 0]
-            copy[start : start + SIZE] = (augmented * FULL_INK).round().to(torch.uint8).numpy()
+            part = slice(start, start + SIZE)
+            batch = torch.from_numpy(pictures[part]).unsqueeze(1) / FULL_INK  # (n, 1, G, G)
+            allowed = freedom.part(part) if freedom else None
+            augmented = augment.augment(batch, generator, freedom=allowed)[:, 0]
+            copy[part] = (augmented * FULL_INK).round().to(torch.uint8).numpy()
     return made

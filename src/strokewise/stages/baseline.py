@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from strokewise import dataset, sources
 from strokewise.errors import DatasetError
-from strokewise.learn import contest, copies, flat
+from strokewise.learn import augment, contest, copies, flat
 from strokewise.learn.flat import Flat
 from strokewise.params import Params
 
@@ -29,7 +29,8 @@ def baseline(params: Params) -> Flat:
     settings = params.baseline
     paintings = dataset.load("train", params.network.grid)
     _enough(paintings.labels, paintings.shapes, settings.folds)
-    augmented = copies.draw(paintings.pictures, settings.copies, settings.seed)
+    freedom = augment.freedom(dataset.factors("train"), paintings.labels)  # the CNN's copies are drawn by the same
+    augmented = copies.draw(paintings.pictures, settings.copies, settings.seed, freedom)
     trials = contest.compete(paintings.pictures, paintings.labels, augmented, settings.folds, settings.seed)
     chosen = contest.best(trials)
     model = contest.fit(chosen, paintings.pictures, paintings.labels, augmented, settings.seed)
