@@ -15,7 +15,10 @@ from strokewise.errors import PictureError
 WORKING_SIDE = 4096  # pixels: larger scenes are averaged down to it first
 THUMB_SIDE = 32  # pixels: the thumbnail on which the paper is found
 SAMPLE_SIDE = 32  # pixels: as many columns and rows of the scene tell its colours
-EVEN = 2.0  # levels of standard deviation up to which paper is taken for flat
+EVEN = 0.03  # of the page's range of levels: paper whose standard deviation is less is taken for flat
+RULED = 0.9  # of the page's width that a line must cover to be a ruled one
+SOFT = 0.1  # of the page's range of levels: shade does not step further than this from a pixel to the next
+RIM = 0.15  # of the page's rim that a region must hold to be paper: a fill that runs off the page holds less
 FAINTEST = 12  # levels of 255 by which ink must differ from its paper
 
 
@@ -54,14 +57,54 @@ def ink_on(scene: Image) -> Image:
     dark, light = cv2.subtract(paper, grey), cv2.subtract(grey, paper)
     ink: Image = max(dark, light, key=lambda side: cv2.norm(side, cv2.NORM_L2SQR))
     grain = _grain(grey)
-    above = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
-    level = cv2.mean(ink, above)[0]
+    level = _level(ink, 3 * grain)
     if level < max(FAINTEST, 4 * grain):
         raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
-    low = max(0.25 * level, 2.5 * grain)
+    low = max(0.33 * level, 2.5 * grain)
     high = max(0.75 * level, low + 1)
     ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return cv2.LUT(ink, ramp)
+    return _unruled(cv2.LUT(ink, ramp))
+
+
+def _level(ink: Image, least: float) -> float:
+    """How far full ink is from the paper: the mean of the higher class (Otsu's) of what is above `least`."""
+    strong = np.asarray(ink)[ink > least]
+    if not len(strong):
+        return 0.0
+    split = cv2.threshold(strong, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    above = strong[strong > split]
+    return float((above if len(above) else strong).mean())
+
+
+def _unruled(ink: Image) -> Image:
+    """Without the lines of ruled or squared paper: three or more thin ones that run from edge to edge.
+
+    Most paper is ruled so faintly that nothing is left of it by now.
+    """
+    rows, columns = _ruled(ink), _ruled(cv2.transpose(ink))
+    if len(rows):
+        ink = _erased(ink, rows)
+    return cv2.transpose(_erased(cv2.transpose(ink), columns)) if len(columns) else ink
+
+
+def _ruled(ink: Image) -> NDArray[np.int64]:
+    """The first row and the one after the last of every ruled line, (n, 2); none if they are no ruling."""
+    inked = cv2.threshold(ink, 48, 1, cv2.THRESH_BINARY)[1]
+    full = cv2.reduce(inked, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() >= RULED * ink.shape[1]
+    if not full.any():
+        return np.empty((0, 2), np.int64)
+    lines = np.flatnonzero(np.diff(full, prepend=False, append=False)).reshape(-1, 2)
+    thin = (lines[:, 1] - lines[:, 0]).max() <= 2 + ink.shape[0] // 40
+    return lines if thin and len(lines) >= 3 else lines[:0]
+
+
+def _erased(ink: Image, lines: NDArray[np.int64]) -> Image:
+    """Without these rows and their soft rims, save where a stroke crosses them."""
+    page = np.array(ink)
+    for start, end in lines + np.array([-1, 1]):
+        above, below = page[max(start - 2, 0) : max(start, 1)], page[min(end, len(page) - 1) : end + 2]
+        page[max(start, 0) : end] *= (above.max(0) > 48) & (below.max(0) > 48)
+    return page
 
 
 def _grain(grey: Image) -> float:
@@ -75,35 +118,43 @@ def _grain(grey: Image) -> float:
 def _paper(grey: Image) -> Image:
     """The bare paper's level all over the page, uint8, as a thumbnail of at most `THUMB_SIDE` pixels.
 
-    Paper is what small steps lead to from the page's edge: shade is crossed, a stroke or the rim of a fill is not.
-    What lies at the level that this paper would have there (within a closed outline) is paper, too.
+    A median takes the strokes away and leaves shade, fills and their rims. Paper is what small steps lead to from
+    the page's edge: shade is crossed, the rim of a fill is not. What lies at the level that this paper would have
+    there (within a closed outline) is paper, too.
     """
     shrink = min(1.0, THUMB_SIDE / max(grey.shape))
     width, height = (max(4, round(side * shrink)) for side in grey.shape[::-1])
-    thumb = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    thumb = cv2.medianBlur(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), 7)
+    least, most = cv2.minMaxLoc(thumb)[:2]
     tolerance = 4 + 3 * _grain(thumb)
-    bare = _reached(thumb, tolerance)
+    bare = _reached(thumb, max(tolerance, SOFT * (most - least)))
     mean, deviation = cv2.meanStdDev(thumb, mask=bare)
-    if deviation[0, 0] < EVEN:
+    if deviation[0, 0] < EVEN * max(64, most - least):
         return np.full_like(thumb, round(mean[0, 0]))
-    off = np.abs(thumb - _carried(thumb, bare))
-    near = off < tolerance + 3 * float(np.median(off[bare > 0]))
-    return np.rint(_carried(thumb, near.astype(np.uint8))).clip(0, 255).astype(np.uint8)
+    level = _carried(thumb, bare)
+    off = np.abs(thumb - level)
+    near = (bare > 0) | (off < tolerance + 3 * float(np.median(off[bare > 0])))
+    return np.where(near, thumb, np.rint(_carried(thumb, near.astype(np.uint8))).clip(0, 255)).astype(np.uint8)
 
 
 def _reached(thumb: Image, tolerance: float) -> Image:
     """1 where steps of at most `tolerance` levels lead to from twelve places along the edge, else 0: uint8 (h, w)."""
     height, width = thumb.shape
     mask = np.zeros((height + 2, width + 2), np.uint8)
-    areas = [0]
+    count = 0
     for x in (0, width // 3, 2 * width // 3, width - 1):
         for y in (0, height // 3, 2 * height // 3, height - 1):
             if (x in (0, width - 1) or y in (0, height - 1)) and not mask[y + 1, x + 1]:
-                flags = 4 | cv2.FLOODFILL_MASK_ONLY | len(areas) << 8
-                areas.append(cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, flags)[0])
-    wide = (np.array(areas) * 16 >= thumb.size).astype(np.uint8)  # a stroke that runs off the page is narrow
-    reached: Image = wide[mask[1:-1, 1:-1]]
-    return reached if reached.any() else np.ones_like(reached)
+                count += 1
+                cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, 4 | cv2.FLOODFILL_MASK_ONLY | count << 8)
+    region = mask[1:-1, 1:-1]
+    rim = np.concatenate([region[0], region[-1], region[:, 0], region[:, -1]])
+    held = np.bincount(rim, minlength=count + 1)
+    held[0] = 0
+    paper = (held >= min(RIM * len(rim), held.max())).astype(np.uint8)
+    paper[0] = 0
+    reached: Image = paper[region]
+    return reached
 
 
 def _carried(thumb: Image, bare: Image) -> NDArray[np.float32]:

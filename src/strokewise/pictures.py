@@ -177,12 +177,13 @@ def _size(scene: Image) -> str:
 
 
 def _halved(ink: Image) -> Image:
-    """Half the size, between mean and maximum of four pixels, so that a hairline does not fade away."""
+    """Half the size, nearer to the maximum of four pixels than to their mean, so that a hairline does not fade away."""
     tall, wide = (side + side % 2 for side in ink.shape)
     even = cv2.copyMakeBorder(ink, 0, tall - ink.shape[0], 0, wide - ink.shape[1], cv2.BORDER_REPLICATE)
     columns = cv2.max(even[:, ::2], even[:, 1::2])
     most = cv2.max(columns[::2], columns[1::2])
-    return cv2.addWeighted(most, 0.5, cv2.resize(even, (wide // 2, tall // 2), interpolation=cv2.INTER_AREA), 0.5, 0)
+    mean = cv2.resize(even, (wide // 2, tall // 2), interpolation=cv2.INTER_AREA)
+    return cv2.addWeighted(most, 0.75, mean, 0.25, 0)
 
 
 def _frame(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
@@ -190,7 +191,7 @@ def _frame(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
 
     A part is ink with gaps of at most 4 pixels. Parts are told apart at half the size: the gaps hide it.
     """
-    solid = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
+    solid = cv2.threshold(ink, 96, 255, cv2.THRESH_BINARY)[1]
     joined = cv2.dilate(solid, np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))[::2, ::2]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
     kept: Image | None = None
