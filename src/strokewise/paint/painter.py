@@ -16,18 +16,8 @@ from strokewise import params
 from strokewise.paint import doodles, habit, hand, ink, paper
 from strokewise.paint.outlines import OTHER, Catalogue
 
+BLOCK = 24  # paintings of a shape over which each of these numbers is spread
 DIMENSIONS = 1 + habit.LOTS + ink.LOTS
-
-
-def _steps(dimensions: int) -> NDArray[np.float64]:
-    """The powers of 1/g, where g^(d + 1) = g + 1: as irrational as d numbers can be."""
-    g = 2.0
-    for _ in range(60):
-        g = (1 + g) ** (1 / (dimensions + 1))
-    return np.asarray(g ** -np.arange(1.0, dimensions + 1))
-
-
-STEPS = _steps(DIMENSIONS)
 SPLITS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
 FACTORS: dict[str, type] = {
@@ -73,18 +63,22 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
 
 
 def spread(seed: int, split: int, label: int, turn: int) -> list[float]:
-    """Numbers from [0, 1), spread evenly over the paintings of a shape, however many there will be.
+    """`DIMENSIONS` numbers from [0, 1) for painting number `turn` of a shape.
 
-    An additive recurrence (Kronecker sequence) with the steps of M. Roberts' R_d (2018), begun anywhere: a few
-    paintings then cover what many would, and each is still a function of its own index.
+    Each is spread evenly over every `BLOCK` paintings (a Latin hypercube, McKay 1979): few paintings then cover what
+    many would, and still each is a function of its own index.
     """
-    begin = _begin(seed, split, label)
-    return ((begin + turn * STEPS) % 1.0).tolist()  # type: ignore[no-any-return]
+    block, place = divmod(turn, BLOCK)
+    numbers: list[float] = _hypercube(seed, split, label, block)[place].tolist()
+    return numbers
 
 
-@lru_cache(maxsize=4096)
-def _begin(seed: int, split: int, label: int) -> NDArray[np.float64]:
-    return np.random.default_rng(np.random.SeedSequence((seed, split, label, len(STEPS)))).random(len(STEPS))
+@lru_cache(maxsize=1024)
+def _hypercube(seed: int, split: int, label: int, block: int) -> NDArray[np.float64]:
+    """(BLOCK, DIMENSIONS): in each column one number from each of `BLOCK` equal parts of [0, 1), in any order."""
+    rng = np.random.default_rng(np.random.SeedSequence((seed, split, label, block, DIMENSIONS)))
+    order = rng.random((BLOCK, DIMENSIONS)).argsort(axis=0)
+    return (order + rng.random((BLOCK, DIMENSIONS))) / BLOCK
 
 
 @lru_cache(maxsize=16)
