@@ -5,6 +5,7 @@ are put side by side; there is no pickle. The requirements are the versions inst
 """
 
 import base64
+import json
 import shutil
 import struct
 import tempfile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SERVING = Path(__file__).with_name("serving.py")
 ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
-EXTRA = ("errors", "params", "wording")  # decide no output, and so stand in no closure, but are imported
+EXTRA = [name for name in sources.EXEMPT if name != "cli"]  # stand in no closure, but are imported
 CODE = {"cnn": ("network", "pictures"), "baseline": ("learn.flat", "pictures")}
 REQUIRED = {
     "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
@@ -35,7 +36,8 @@ REQUIRED = {
 def pack(made: Made, example: NDArray[np.uint8], folder: Path, description: "Model") -> None:
     """Write `made` as MLflow's model folder `folder`, described by `description`, which is completed.
 
-    `example` is a scene, uint8 (H, W) or (H, W, 3), and becomes the input example as a base64 PNG; it is run once.
+    `example` is a scene, uint8 (H, W) or (H, W, 3), and becomes the input example as a base64 PNG. It is written here,
+    as MLflow would run the model on it, and torch takes seconds to import.
     """
     import mlflow.pyfunc
 
@@ -45,10 +47,18 @@ def pack(made: Made, example: NDArray[np.uint8], folder: Path, description: "Mod
             python_model=str(SERVING),
             artifacts={"model": str(_plain(made.folder, Path(scratch) / "model"))},
             code_paths=[str(_code(made.kind, Path(scratch) / "strokewise"))],
-            input_example=[base64.b64encode(png(example)).decode()],
             pip_requirements=requirements(made.kind),
             mlflow_model=description,
         )
+    inputs = [base64.b64encode(png(example)).decode()]
+    (folder / "input_example.json").write_text(json.dumps(inputs), encoding="utf-8")
+    (folder / "serving_input_example.json").write_text(json.dumps({"inputs": inputs}, indent=2), encoding="utf-8")
+    description.saved_input_example_info = {
+        "artifact_path": "input_example.json",
+        "serving_input_path": "serving_input_example.json",
+        "type": "json_object",
+    }
+    description.save(str(folder / "MLmodel"))
     for compiled in folder.rglob("__pycache__"):
         shutil.rmtree(compiled)
 

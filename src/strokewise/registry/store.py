@@ -154,6 +154,8 @@ def opened(create: bool = True) -> Iterator[Store]:
                 if place.database:
                     _make(place.database)
                 yield Store(MlflowClient(place.uri, place.uri), place)
+        except FileNotFoundError:
+            raise  # a file of ours
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             raise Unavailable(f"{_shown(place)}: {_one_line(error)}") from error
 
@@ -175,7 +177,7 @@ def _quiet() -> Iterator[None]:
     """MLflow and Alembic talk about their own business: only their errors are let through."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):  # a filter is not enough: MLflow sets its own over it
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)

@@ -144,8 +144,9 @@ def _decided(outcome: Outcome, dry_run: bool) -> list[tuple[str, str]]:
         told = "refused" if outcome.fresh else "refused before, and for the same reason now"
     else:
         told = outcome.standing if outcome.fresh else f"already registered: {outcome.standing}"
-    reasons = textwrap.wrap(" ".join((*([] if outcome.fresh else ["Decided then:"]), *outcome.reasons)), WIDTH)
-    return [("Registered", told), *(("", line) for line in reasons)]
+    reasons = " ".join(outcome.reasons if outcome.fresh else ("Decided then:", *outcome.reasons))
+    lines = textwrap.wrap(reasons.replace(" %", "\N{NO-BREAK SPACE}%"), WIDTH)
+    return [("Registered", told), *(("", line.replace("\N{NO-BREAK SPACE}", " ")) for line in lines)]
 
 
 def _accuracy(measured: Mapping[str, Any]) -> str:

@@ -1,0 +1,161 @@
+"""Where the store is, that making it is safe, and that nothing of it leaks."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from strokewise.errors import RegistryError
+from strokewise.registry import store
+from strokewise.registry.store import Unavailable
+
+
+def test_the_store_is_the_projects_own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = store.address()
+    assert own.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert own.artifacts == tmp_path / "mlruns"
+    assert not own.served
+    assert not store.exists()
+
+
+def test_a_queued_experiment_uses_the_store_of_the_original_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/x"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert store.address().database == tmp_path / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert store.address().uri == f"sqlite:///{tmp_path}/other.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "served"),
+    [("http://127.0.0.1:5000/", True), ("https://a.b/mlflow", True), ("postgresql+psycopg2://u:p@h/d", False)],
+)
+def test_addresses_of_servers_and_databases(uri: str, served: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store.address().served == served
+    assert store.address().uri == uri.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "uri", ["htp://x", "file:///home/mlruns", "/home/mlruns", "sqlite:///", "sqlite://", "http://", "databricks"]
+)
+def test_a_wrong_uri_is_told_in_one_line(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RegistryError, match=r"MLFLOW_TRACKING_URI is .*; it must be a server .* or unset it"):
+        store.address()
+
+
+def test_opening_leaves_no_trace_in_the_environment(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(database.parent)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    before = dict(os.environ)
+    with store.opened() as opened:
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"  # the user's own value wins
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
+        opened.client.search_experiments()
+    assert dict(os.environ) == before
+
+
+def test_whatever_a_store_fails_to_do_is_one_line(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(database.parent)
+    with pytest.raises(Unavailable, match=r"^mlflow.db: No Experiment with id=77 exists$"), store.opened() as opened:
+        opened.client.get_experiment("77")
+    with pytest.raises(Unavailable, match="No space left"), store.opened():
+        raise OSError(28, "No space left on device")
+
+
+def test_nothing_is_made_by_only_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Unavailable, match=r"there is no mlflow.db yet"), store.opened(create=False):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_gone_costs_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{port}")
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=f"^http://127.0.0.1:{port}: ") as caught, store.opened() as opened:
+        opened.experiment()
+    assert time.monotonic() - began < 8
+    assert len(str(caught.value)) < 400
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setattr(store, "PATIENCE_S", -1.0)
+    with store.opened() as opened, pytest.raises(Unavailable, match="is too slow: not done after -1 s"):
+        opened.hurry()
+
+
+def test_a_moved_project_is_noticed(project: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.opened() as opened:
+        assert opened.experiment() == opened.experiment()
+    (tmp_path / "project").rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match=r"moved here from .*/project, .* delete mlflow.db and mlruns"):  # noqa: SIM117
+        with store.opened() as opened:
+            opened.experiment()
+
+
+def test_a_deleted_experiment_comes_back(project: object) -> None:
+    with store.opened() as opened:
+        known = opened.experiment()
+        assert known is not None
+        opened.client.delete_experiment(known)
+        assert opened.experiment(create=False) == known
+        assert opened.experiment() == known
+        assert opened.client.get_experiment(known).lifecycle_stage == "active"
+
+
+OPEN = "from strokewise.registry import store\nwith store.opened() as s: print(s.experiment())"
+
+
+def tables(database: Path) -> int:
+    with sqlite3.connect(database) as connection:
+        count: int = connection.execute("select count(*) from sqlite_master where type = 'table'").fetchone()[0]
+    connection.close()
+    return count
+
+
+@pytest.mark.slow
+def test_eight_processes_make_one_database(tmp_path: Path, database: Path) -> None:
+    started = [
+        subprocess.Popen([sys.executable, "-c", OPEN], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(8)
+    ]
+    said = [process.communicate(timeout=180)[0].strip() for process in started]
+    assert [process.returncode for process in started] == [0] * 8
+    assert said == ["1"] * 8  # the same experiment for all
+    assert tables(tmp_path / "mlflow.db") == tables(database)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".strokewise", "mlflow.db"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_database_that_broke_off_is_made_anew(ending: signal.Signals, tmp_path: Path, database: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", OPEN], cwd=tmp_path, stderr=subprocess.PIPE)
+    while not any(path.stat().st_size > 0 for path in tmp_path.glob(".mlflow.db.*/mlflow.db")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(ending)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not (tmp_path / "mlflow.db").exists()
+    done = subprocess.run([sys.executable, "-c", OPEN], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert tables(tmp_path / "mlflow.db") == tables(database)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".strokewise", "mlflow.db"]
