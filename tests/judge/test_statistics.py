@@ -46,6 +46,8 @@ def test_precision_and_recall_agree_with_scikit_learn(answers: Any) -> None:
 def test_a_shape_that_is_neither_shown_nor_said_has_no_part_in_macro_f1() -> None:
     labels, said = np.array([0, 0, 2, 2]), np.array([0, 2, 2, 2])
     assert statistics.macro_f1(labels, said) == pytest.approx(metrics.f1_score(labels, said, average="macro"))
+    said = np.array([0, 4, 2, 2])  # but one that is said wrongly has an F1 of 0
+    assert statistics.macro_f1(labels, said) == pytest.approx(metrics.f1_score(labels, said, average="macro"))
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 1), (1, 1), (0, 17), (17, 17), (81, 263), (2323, 2400)])

@@ -84,7 +84,7 @@ def decide(
 def _beaten_by_margin(pair: Paired, rules: Register) -> list[str]:
     """What speaks against "better than the baseline by at least `margin`, with p below `alpha`"."""
     against = []
-    if pair.difference < rules.margin or pair.difference <= 0:
+    if pair.difference < rules.margin:  # no difference at all has p = 1, which the next rule refuses
         verb = "beats" if pair.difference >= 0 else "loses to"
         against.append(
             f"It {verb} the baseline by {_points(abs(pair.difference))}, and must beat it by at least"
