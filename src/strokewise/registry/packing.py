@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SERVING = Path(__file__).with_name("serving.py")
 ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
-EXTRA = [name for name in sources.EXEMPT if name != "cli"]  # stand in no closure, but are imported
 CODE = {"cnn": ("network", "pictures"), "baseline": ("learn.flat", "pictures")}
 REQUIRED = {
     "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
@@ -79,8 +78,7 @@ def _plain(folder: Path, copy: Path) -> Path:
 
 def _code(kind: str, package: Path) -> Path:
     """A package of only the files that the model runs."""
-    needed = sources.closure(*CODE[kind]) + [sources.PACKAGE / f"{name}.py" for name in EXTRA]
-    for path in needed:
+    for path in sources.closure(*CODE[kind], exempt=()):  # what decides nothing is imported too
         copy = package / path.relative_to(sources.PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         (copy.parent / "__init__.py").touch()
