@@ -1,6 +1,6 @@
 """How far paintings are from people's drawings: a two-sample test, and a sheet of both side by side.
 
-    python tests/bench/gap.py DRAWINGS [--sheet sheet.png] [--set generate.hand.bow=0.5 ...]
+    python tests/bench/gap.py [DRAWINGS] [--sheet sheet.png] [--set generate.hand.bow=0.5 ...]
 
 DRAWINGS holds folders named as shapes of the catalogue, with files `<shape>.<writer>.<number>.png`. For each shape, a
 small CNN learns to tell our paintings from the drawings of all writers but some, and is asked about those: 50 % cannot
@@ -105,10 +105,13 @@ def sheet(rows: list[NDArray[np.uint8]], path: Path) -> None:
 def main() -> None:
     """Print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("drawings", type=Path)
+    parser.add_argument("drawings", type=Path, nargs="?")
     parser.add_argument("--sheet", type=Path, help="write a sheet: two rows of ours, two of theirs, a shape")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     arguments = parser.parse_args()
+    if arguments.drawings is None:
+        print("no drawings to compare with; name a folder of them")
+        return
     torch.set_num_threads(1)
     generate = Params.load(ROOT / "params.yaml", arguments.overrides).generate
     generate = generate.model_copy(update={"ink": Ink.model_validate(PLAIN)})
