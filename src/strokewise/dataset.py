@@ -85,7 +85,11 @@ def write_shard(path: Path, rows: Iterable[Row], shapes: Sequence[str], factors:
     """
     layout = schema(shapes, factors)
     index = int(path.stem) * ROWS
-    with disk.replacing(path) as fresh, pq.ParquetWriter(fresh, layout, compression="snappy") as writer:
+    measured = ["label", *factors]  # statistics of the images would hold whole images
+    with (
+        disk.replacing(path) as fresh,
+        pq.ParquetWriter(fresh, layout, compression="snappy", write_statistics=measured) as writer,
+    ):
         for group in _grouped(rows):
             names = [_name(path.parent.name, index + at) for at in range(len(group))]
             table = {
