@@ -107,9 +107,28 @@ def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def explain(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
-    """Draw what each layer of the CNN saw -> data/report/explain."""
-    run_stage("explain", params, overrides)
+def explain(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures of your own (or models, with --compare).", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page about pictures of your own.")
+    ] = Path("explained.html"),
+    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The model that sees them.")] = Path(
+        "data/model"
+    ),
+    compare: Annotated[bool, typer.Option("--compare", help="Set model folders side by side on one page.")] = False,
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Show what the CNN saw in one painting of every shape -> data/report/index.html; or in any pictures."""
+    if not paths and not compare:
+        run_stage("explain", params, overrides)
+        return
+    from strokewise.stages.explain import compare_models, explain_pictures
+
+    done = compare_models(paths or [], output) if compare else explain_pictures(paths or [], model, output)
+    typer.echo(f"{done}: open it in a browser")
 
 
 @app.command()

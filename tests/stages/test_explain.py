@@ -1,22 +1,27 @@
-"""The stage explain: a sheet a shape, the same bytes again, the picture that its rule promises, no half a report."""
+"""The stage explain: page and sheets, the same bytes again, the painting that its rule promises, no half a report."""
 
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
 
 from strokewise import dataset, network
-from strokewise.errors import DatasetError, ModelError
+from strokewise.cli import app
+from strokewise.errors import DatasetError, ModelError, PictureError
+from strokewise.learn import flat
 from strokewise.params import Params
-from strokewise.stages.explain import REPORT, explain
+from strokewise.stages.explain import REPORT, compare_models, explain, explain_pictures
 
 SHAPES = ("cross", "ellipse", "other")
 
 
 def paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -> None:
-    """A test split of crosses, ellipses and single strokes, drawn without us."""
+    """Training and test paintings, the same: crosses, ellipses and single strokes, drawn without us."""
     rng = np.random.default_rng(1)
     rows = []
     for index in range(count):
@@ -31,7 +36,8 @@ def paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -
             case 2:
                 cv2.line(scene, (low, high), (high, int(rng.integers(20, 70))), 0, 3, cv2.LINE_AA)
         rows.append(dataset.Row(cv2.imencode(".png", scene)[1].tobytes(), index % 3, {}))
-    dataset.write_shard(folder / "test" / "00000.parquet", rows, shapes, {})
+    for split in ("train", "test"):
+        dataset.write_shard(folder / split / "00000.parquet", rows, shapes, {})
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pupil(network.batch(split.pictures))
     torch.set_num_threads(threads)
     network.save(pupil.eval(), root / "data/model", {})
+    fitted = LogisticRegression().fit(flat.rows(split.pictures), split.labels)
+    config = {"shapes": list(SHAPES), "grid": 32, "choice": "logistic regression", "temperature": None}
+    flat.save(fitted, split.pictures, root / flat.FOLDER, config)
     return root
+
+
+def contents() -> dict[str, bytes]:
+    """Every file of the report."""
+    return {str(path.relative_to(REPORT)): path.read_bytes() for path in REPORT.rglob("*") if path.is_file()}
+
+
+def furnish(folder: Path, project: Path) -> None:
+    """Bring the project's model and baseline, but no paintings."""
+    for name in ("model", "baseline"):
+        shutil.copytree(project / "data" / name, folder / "data" / name)
 
 
 @pytest.fixture
@@ -80,12 +100,12 @@ def test_a_sheet_a_shape_and_the_same_bytes_again(
     monkeypatch.chdir(project)
     few = params.model_copy(update={"explain": params.explain.model_copy(update={"maps": 1})})
     done = explain(few)
-    assert sorted(path.name for path in REPORT.iterdir()) == ["cross.png", "ellipse.png", "other.png"]
-    first = {path.name: path.read_bytes() for path in REPORT.iterdir()}
+    first = contents()
+    assert sorted(first) == ["explain/cross.png", "explain/ellipse.png", "explain/other.png", "index.html"]
     assert explain(few) == done
-    assert {path.name: path.read_bytes() for path in REPORT.iterdir()} == first
-    for content in first.values():
-        drawn = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert contents() == first
+    for name in ("cross", "ellipse", "other"):
+        drawn = cv2.imread(str(REPORT / "explain" / f"{name}.png"))
         assert drawn is not None
         assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
 
@@ -111,6 +131,7 @@ def test_where_nothing_is_right_it_shows_the_first_and_says_so(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    furnish(tmp_path, project)
     paintings(Path("data/paintings"))
     blind = network.load(project / "data/model")
     last = blind.connected[-1]
@@ -120,15 +141,15 @@ def test_where_nothing_is_right_it_shows_the_first_and_says_so(
     done = explain(params)
     assert done.paintings["cross"] == 0
     assert done.answers == dict.fromkeys(SHAPES, "ellipse")
-    assert (REPORT / "cross.png").read_text() == "cross, read as ellipse"
+    assert (REPORT / "explain/cross.png").read_text() == "cross, read as ellipse"
+    assert "It was meant as cross." in done.page.read_text()
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_model_of_other_shapes_is_refused(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    network.save(network.load(project / "data/model"), Path("data/model"), {})
+    furnish(tmp_path, project)
     paintings(Path("data/paintings"), shapes=("cross", "heart", "other"))
     with pytest.raises(ModelError, match="knows other shapes than the paintings"):
         explain(params)
@@ -141,16 +162,20 @@ def test_a_missing_input_is_named(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=r"no model in data/model.*strokewise train"):
         explain(params)
-    network.save(network.load(project / "data/model"), Path("data/model"), {})
+    shutil.copytree(project / "data/model", "data/model")
     with pytest.raises(DatasetError, match=r"no paintings in data/paintings/test.*strokewise generate"):
         explain(params)
+    shutil.copytree(project / "data/paintings", "data/paintings")
+    with pytest.raises(ModelError, match=r"data/baseline holds no complete baseline.*strokewise baseline"):
+        explain(params)
+    assert not REPORT.exists()
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_failure_leaves_the_report_as_it_was(project: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     explain(params)
-    before = {path.name: path.read_bytes() for path in REPORT.iterdir()}
+    before = contents()
 
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
@@ -158,5 +183,57 @@ def test_a_failure_leaves_the_report_as_it_was(project: Path, params: Params, mo
     monkeypatch.setattr("strokewise.figures.layers", broken)
     with pytest.raises(KeyboardInterrupt):
         explain(params)
-    assert {path.name: path.read_bytes() for path in REPORT.iterdir()} == before
-    assert [path.name for path in REPORT.parent.iterdir()] == ["explain"]
+    assert contents() == before
+    assert sorted(path.name for path in REPORT.iterdir()) == ["explain", "index.html"]
+
+
+def test_any_pictures_with_a_model_alone(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scene = np.full((300, 200, 3), 240, np.uint8)
+    cv2.circle(scene, (100, 150), 60, (30, 60, 90), 5, cv2.LINE_AA)
+    cv2.imwrite("my & drawing.png", scene)
+    page = explain_pictures([Path("my & drawing.png")], project / "data/model", Path("out.html"))
+    text = page.read_text()
+    assert "my &amp; drawing.png" in text
+    assert "training paintings" not in text.split('id="glossary"')[0]
+    assert "what the baseline needs" not in text
+
+
+def test_any_pictures_from_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(project)
+    scene = np.zeros((90, 90), np.uint8)
+    cv2.line(scene, (10, 10), (80, 80), 255, 4)
+    cv2.imwrite(str(tmp_path / "stroke.png"), scene)
+    result = CliRunner().invoke(app, ["explain", str(tmp_path / "stroke.png"), "-o", str(tmp_path / "page.html")])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "page.html").read_text()
+    assert "what the baseline needs" in text
+    assert "training paintings" in text
+
+
+def test_a_picture_that_cannot_be_read_writes_no_page(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_text("not a picture")
+    with pytest.raises(PictureError, match=r"no\.png"):
+        explain_pictures([tmp_path / "no.png"], project / "data/model", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_models_are_set_side_by_side(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    other = network.load(project / "data/model")
+    fixed = network.Network(SHAPES, other.settings.model_copy(update={"lines": "fixed"})).eval()
+    network.save(fixed, tmp_path / "fixed", {})
+    page = compare_models([Path("data/model"), tmp_path / "fixed"], tmp_path / "page.html")
+    text = page.read_text()
+    assert "2 networks side by side" in text
+    assert "data/model" in text
+
+
+def test_only_models_that_can_be_compared_are(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    with pytest.raises(ModelError, match="--compare takes two or more model folders; 1 given"):
+        compare_models([Path("data/model")], tmp_path / "page.html")
+    other = network.load(project / "data/model")
+    network.save(network.Network(("a", "b"), other.settings).eval(), tmp_path / "ab", {})
+    with pytest.raises(ModelError, match="ab knows other shapes or a grid other than data/model"):
+        compare_models([Path("data/model"), tmp_path / "ab"], tmp_path / "page.html")

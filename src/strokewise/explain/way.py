@@ -25,7 +25,7 @@ def strips(steps: Sequence[Step], filters: Floats, shapes: Sequence[str], seeded
             found += [_row(step, shapes, last=step is steps[-1]) for step in members]
             continue
         lines = stage == "lines"
-        chosen = _line_maps(members[-1], count) if lines else members[-1].strongest(count)
+        chosen = channels(members[-1], count)
         names = [filter_name(channel, seeded) if lines else f"map {channel + 1}" for channel in chosen]
         if lines:
             shown = [filters[channel] for channel in chosen]
@@ -37,17 +37,19 @@ def strips(steps: Sequence[Step], filters: Floats, shapes: Sequence[str], seeded
     return found
 
 
+def channels(step: Step, count: int) -> list[int]:
+    """The maps that are shown of a stage that ends with `step`: the strongest, but of the lines the four come first."""
+    if step.stage != "lines":
+        return step.strongest(count)
+    four = list(range(len(LINES)))
+    return four + [channel for channel in step.strongest(len(step.maps)) if channel not in four][: max(count - 4, 0)]
+
+
 def filter_name(channel: int, seeded: bool) -> str:
     """What a line filter is called: the direction that it began with, else its number."""
     if seeded:
         return LINES[channel] if channel < len(LINES) else f"learned {channel - len(LINES) + 1}"
     return f"learned {channel + 1}"
-
-
-def _line_maps(step: Step, count: int) -> list[int]:
-    """The four line filters, then the strongest of the others."""
-    four = list(range(len(LINES)))
-    return four + [channel for channel in step.strongest(len(step.maps)) if channel not in four][: max(count - 4, 0)]
 
 
 def _row(step: Step, shapes: Sequence[str], last: bool) -> Strip:

@@ -1,0 +1,73 @@
+"""Small maps (h, w) of numbers -> PNG files as `data:` addresses, to stand in a page that needs nothing beside it.
+
+Written with the standard library: a palette of 255 colours from rust through white to ink and one for gaps, and the
+rows of bytes, deflated. The same numbers give the same bytes.
+"""
+
+import base64
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+ZERO = 128  # the palette's white: below it rust, above it ink
+GAP = 0  # the palette's transparent entry
+INK = np.array([13, 43, 89])
+RUST = np.array([191, 64, 13])
+
+
+def encode(pixels: Bytes) -> bytes:
+    """A PNG file of palette indices (h, w): `GAP`, or 1 (full rust) to 255 (full ink) with white at `ZERO`.
+
+    Pixels (h, w, 3) are taken as the colours they are.
+    """
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, pixels[0].size + 1), np.uint8)  # each row begins with its filter: none
+    rows[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if pixels.ndim == 3 else 3, 0, 0, 0)  # 8 bits a value
+    palette = [] if pixels.ndim == 3 else [(b"PLTE", _palette()), (b"tRNS", b"\0")]
+    chunks = [(b"IHDR", header), *palette, (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def address(pixels: Bytes) -> str:
+    """The same as a `data:` address for `<img src>`."""
+    return "data:image/png;base64," + base64.b64encode(encode(pixels)).decode("ascii")
+
+
+def levels(values: NDArray[Any], limit: float) -> Bytes:
+    """Numbers (h, w) -> palette indices: `limit` is full ink, -`limit` full rust, 0 white."""
+    share = np.clip(values / limit if limit > 0 else values * 0.0, -1, 1)
+    return np.asarray(np.rint(ZERO + 127 * share), np.uint8)
+
+
+def enlarged(small: NDArray[Any], side: int) -> NDArray[Any]:
+    """(h, w) -> (side, side) by repeating pixels, never smoothing; also smaller, by leaving some out."""
+    rows, columns = (np.arange(side) * length // side for length in small.shape)
+    return np.asarray(small[rows[:, np.newaxis], columns])
+
+
+def stacked(maps: Sequence[NDArray[Any]], side: int, gap: int, columns: int = 1) -> Bytes:
+    """Maps (h, w) in `columns`, one scale for all, each `side`×`side`, `gap` transparent pixels between them."""
+    limit = max((float(np.abs(values).max()) for values in maps), default=0.0)
+    rows = -(-len(maps) // columns)
+    sheet = np.full((rows * (side + gap) - gap, columns * (side + gap) - gap), GAP, np.uint8)
+    for number, values in enumerate(maps):
+        top, left = (place * (side + gap) for place in divmod(number, columns))
+        sheet[top : top + side, left : left + side] = enlarged(levels(values, limit), side)
+    return sheet
+
+
+def _palette() -> bytes:
+    share = (np.arange(256)[:, np.newaxis] - ZERO) / 127
+    colours = 255 - np.abs(np.clip(share, -1, 1)) * (255 - np.where(share < 0, RUST, INK))
+    return bytes(np.rint(colours).astype(np.uint8))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
