@@ -35,7 +35,8 @@ def test_the_contest_has_every_model_at_every_level(paintings: Any, copies: Any)
     pictures, labels = paintings
     trials = contest.compete(pictures, labels, copies, folds=2, seed=0)
     assert [(trial.model, trial.copies) for trial in trials] == [(m, level) for level in (0, 1, 2) for m in MODELS]
-    assert contest.best(trials).accuracy > 0.8
+    for level in (0, 1, 2):  # a copy has its painting's label
+        assert contest.best([trial for trial in trials if trial.copies == level]).accuracy > 0.9
     for trial in trials:
         assert trial.accuracy == pytest.approx(np.mean(trial.folds))  # the folds are equally large
         assert (trial.temperature is not None) == ("SVM" in trial.model)
