@@ -235,7 +235,7 @@ def _fitted(ink: Image, left: int, top: int, right: int, bottom: int, grid: int)
     above, before = max(-y, 0), max(-x, 0)
     below, after = side - above - inside.shape[0], side - before - inside.shape[1]
     square = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_CONSTANT, value=0)
-    while square.shape[0] >= 4 * grid:
+    while square.shape[0] > 2.5 * grid:  # averaging by more than a quarter would let a hairline fade
         square = _halved(square)
     shrinks = square.shape[0] > 2 * grid
     square = cv2.resize(square, (2 * grid,) * 2, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
