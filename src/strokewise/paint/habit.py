@@ -48,7 +48,7 @@ class Habit:
     closing: float
     """Share of the outline drawn twice at its end; negative where it was left open."""
     flight: float
-    """How far a stroke leaves the outline straight on at its end."""
+    """How far a stroke comes straight in from outside, or leaves straight on, at an end."""
     loops: float
     """Size of the loops (or cut corners) where the pen turns without being lifted."""
     hooks: float
@@ -111,16 +111,16 @@ def habit(
         perspective_y=_within(knobs.perspective * 0.05 * n[4], 0.25),
         turn=_turn(knobs.turn, turn, n[5], lots[1]),
         corners=min(0.16, knobs.corners * haste * 0.05 * (0.6 + 0.6 * lasting[2])),
-        bow=min(0.12, knobs.bow * haste * 0.03 * (0.4 + lasting[3])),
+        bow=min(0.12, knobs.bow * haste * 0.035 * (0.4 + lasting[3])),
         pinch=_within(knobs.bow * haste * 0.07 * (2 * lots[5] - 1) * (0.5 + lasting[0]), 0.2),
         rounding=min(1.4, knobs.rounding * haste * 0.4 * (0.3 + lasting[4])),
         anywhere=min(1.0, knobs.start * 0.3),
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
-        overshoot=min(0.3, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (2.5 if lots[7] < 0.25 else 1)),
+        overshoot=min(0.3, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (3.0 if lots[7] < 0.25 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(0.9, knobs.closing * 0.5 * lasting[6]) * (0.15 * knobs.closing > rare),
+        flight=min(0.9, knobs.closing * 0.4 * lasting[6]) * (0.25 * knobs.closing > rare),
         loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
-        hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.3 * knobs.hooks > 1 - rare),
+        hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
         drift=min(0.08, knobs.drift * haste * 0.018 * math.exp(0.4 * n[6])),
         tremor=min(0.02, knobs.tremor * 0.003 * math.exp(0.6 * n[0])),
     )
@@ -146,6 +146,8 @@ def _turn(knob: float, allowed: float, n: float, lot: float) -> float:
 
 def _closing(knob: float, n: float, lot: float) -> float:
     """Mostly a little over or short, sometimes open, sometimes a second time round."""
-    if lot < 0.03:
-        return min(1.0, knob) * (0.5 + 15 * lot)
-    return _within(knob * (0.02 * n if lot < 0.65 else -abs(0.07 * n) if lot < 0.82 else abs(0.12 * n)), 0.2)
+    if lot < 0.04:
+        return min(1.0, knob) * (0.2 + 20 * lot)
+    if lot < 0.62:
+        return _within(knob * 0.02 * n, 0.1)
+    return -min(0.22, abs(knob * 0.08 * n)) if lot < 0.8 else min(0.4, abs(knob * 0.15 * n))

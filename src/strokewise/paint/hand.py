@@ -40,13 +40,14 @@ class Drawn:
 def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     """Draw an outline as `how` says: all layers in their order."""
     edges = len(strokes.first)
+    care = min(1.0, 4 / edges)  # where there is much to draw, each part is drawn with more care
     noise = rng.standard_normal((4, edges + len(strokes.parts)))
     plan, half = stretched(strokes.points, strokes.half, how.stretch, how.mirrored)
-    plan = corners_moved(plan, strokes, half, how.corners, noise[0] + 1j * noise[1])
-    plan = bowed(plan, strokes, half, how.bow, how.pinch, noise[2, :edges], noise[3, :edges])
+    plan = corners_moved(plan, strokes, half, care * how.corners, noise[0] + 1j * noise[1])
+    plan = bowed(plan, strokes, half, care * how.bow, care * how.pinch, noise[2, :edges], noise[3, :edges])
     path = ordered(strokes, how, rng)
     line = ends_moved(plan[path.index], path, how, rng)
-    line, breaks = run_together(line, path, how.rounding * min(1.0, 5 / edges), rng)
+    line, breaks = run_together(line, path, care * how.rounding, rng)
     line = hooked(line, breaks, how.hooks, rng)
     line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
     areas = [laid_down(plan[index], how) for index in path.areas]
@@ -96,9 +97,8 @@ def bowed(
     normal = -1j * chord / np.maximum(long, 1e-9)  # to the left of the way on the page
     depth = 2 * (np.abs(normal.real) * half.real + np.abs(normal.imag) * half.imag)
     outward = np.sign((normal * (start + stop).conj()).real)
-    alike = min(1.0, 4 / len(long)) * pinch * outward  # many edges that pinch alike would make a star
     height = normal * np.minimum(long, depth)  # no edge rises higher than the shape is deep
-    hump = height * np.clip(level * single + alike, -0.25, 0.25)
+    hump = height * np.clip(level * single + pinch * outward, -0.25, 0.25)
     swing = height * np.clip(0.4 * level * double, -0.1, 0.1)
     t = strokes.along
     rise = 4 * t * (1 - t)
@@ -160,29 +160,31 @@ def ends_moved(line: Points, path: Path, how: Habit, rng: np.random.Generator) -
     A straight piece is drawn out as a whole, a curved one leaves its curve near the end.
     """
     pieces = len(path.begin) - 1
-    draws = rng.standard_normal((3, 2, pieces))
+    first, second, third = rng.standard_normal((3, 2, pieces))
     if how.overshoot == 0 and how.loops == 0 and how.flight == 0:
         return line
     begin, last = path.begin[:-1], path.begin[1:] - 1
-    near = (last - begin) // 4 + 1
-    ends = line[np.stack([begin, last])]  # (2, K)
-    out = ends - line[np.stack([np.minimum(begin + near, last), np.maximum(last - near, begin)])]
-    out /= np.maximum(np.abs(out), 1e-9)
+    count = last - begin + 1
+    near = (count - 1) // 4 + (count > 1)
+    ends, inner = line[[begin, last]], line[[begin + near, last - near]]  # (2, K)
+    out = ends - inner
+    out /= np.abs(out) + 1e-9
     reached = np.abs(np.diff(line, prepend=line[:1])).cumsum()
     long = reached[last] - reached[begin] + 1e-9
-    straight = np.abs(ends[1] - ends[0]) > 0.97 * long
-    lifted = np.stack([path.lifted[:-1], path.lifted[1:]])
-    missed = how.overshoot * (draws[0] + np.maximum(draws[2], 0.0) * np.abs(draws[1]))
-    missed[1] += how.flight * (draws[2, 1] > 0.3)
-    far = np.where(lifted, missed, how.loops * (draws[1, 0] + draws[1, 1]) / 2) * np.sqrt(long)
-    pull = out * np.clip(far, -0.2 * long, 0.08 + 0.6 * long)
-    piece = np.repeat(np.arange(pieces), last - begin + 1)
-    u = (np.arange(len(line)) - begin[piece]) / np.maximum(last - begin, 1)[piece]
-    late, early = u, 1 - u
-    if not straight.all():
-        bent = ~straight[piece]
-        late, early = (np.where(bent, share**6, share) for share in (late, early))
-    moved: Points = line + early * pull[0][piece] + late * pull[1][piece]
+    far = how.overshoot * (first + np.abs(second) * (third > 0) * third)
+    far += how.flight * (third > 0.2)
+    lifted = np.array([path.lifted[:-1], path.lifted[1:]])
+    if not lifted.all():
+        far = np.where(lifted, far, how.loops * (second[0] + second[1]) / 2)
+    pull = out * np.minimum(np.maximum(far * np.sqrt(long), -0.2 * long), 0.08 + 0.6 * long)
+    late = np.arange(len(line)) - begin.repeat(count)
+    late = late / np.maximum(count - 1, 1).repeat(count)
+    early = 1 - late
+    bent = np.abs(ends[1] - ends[0]) < 0.97 * long
+    if bent.any():
+        bent = bent.repeat(count)
+        late, early = np.where(bent, late**6, late), np.where(bent, early**6, early)
+    moved: Points = line + early * pull[0].repeat(count) + late * pull[1].repeat(count)
     return moved
 
 
