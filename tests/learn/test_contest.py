@@ -14,9 +14,9 @@ MODELS = tuple(contest.candidates(10, 0))
 
 
 def drawn(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Three patterns in turn, under noise."""
+    """Three patterns under noise, in any order."""
     patterns = np.random.default_rng(0).integers(0, 2, (3, GRID, GRID)) * 130
-    labels = np.arange(count) % 3
+    labels = np.random.default_rng(9).permutation(np.arange(count) % 3)
     grain = np.random.default_rng(seed).integers(0, 126, (count, GRID, GRID))
     return (patterns[labels] + grain).astype(np.uint8), labels
 
@@ -35,9 +35,8 @@ def test_the_contest_has_every_model_at_every_level(paintings: Any, copies: Any)
     pictures, labels = paintings
     trials = contest.compete(pictures, labels, copies, folds=2, seed=0)
     assert [(trial.model, trial.copies) for trial in trials] == [(m, level) for level in (0, 1, 2) for m in MODELS]
-    for level in (0, 1, 2):  # a copy has its painting's label
-        assert contest.best([trial for trial in trials if trial.copies == level]).accuracy > 0.9
     for trial in trials:
+        assert trial.accuracy > 0.9  # with copies too: a copy has its painting's label
         assert trial.accuracy == pytest.approx(np.mean(trial.folds))  # the folds are equally large
         assert (trial.temperature is not None) == ("SVM" in trial.model)
 
