@@ -124,6 +124,18 @@ def test_without_imprecision_a_painting_is_the_outline_on_white(catalogue: Catal
         assert shape == "other" or np.array_equal(twin.scene, first.scene)
 
 
+def test_without_imprecision_all_of_the_outline_is_inked(catalogue: Catalogue, defaults: Generate) -> None:
+    shapes = len(catalogue.shapes)
+    for index in range(6 * shapes):
+        painting = painter.paint(catalogue, still(defaults), "train", index)
+        for outline in catalogue.outlines[painting.label]:
+            if outline.variant == painting.factors["variant"]:
+                manner = ink.manner(painter.knobs(still(defaults))[1], [0.5] * ink.LOTS, np.random.default_rng(0))
+                scale, shift, _ = ink.place(outline.strokes.points, manner, defaults.canvas)
+                x, y = np.rint(np.stack([(p := outline.strokes.points * scale + shift).real, p.imag])).astype(int)
+                assert painting.scene[y, x].max() < 200, outline.variant
+
+
 @pytest.mark.parametrize("knob", Ink.model_fields)
 def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults: Generate, knob: str) -> None:
     moved = set()

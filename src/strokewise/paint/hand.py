@@ -47,7 +47,8 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     plan = bowed(plan, strokes, half, care * how.bow, care * how.pinch, noise[2, :edges], noise[3, :edges])
     path = ordered(strokes, how, rng)
     line = ends_moved(plan[path.index], path, how, rng)
-    line, breaks = run_together(line, path, care * how.rounding, rng)
+    flatness = min(half.real, half.imag)  # in a flat shape, what is little of a long edge is a whole short one
+    line, breaks = run_together(line, path, care * min(1.0, 3 * flatness) * how.rounding, rng)
     line = hooked(line, breaks, how.hooks, rng)
     line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
     areas = [laid_down(plan[index], how) for index in path.areas]

@@ -157,7 +157,10 @@ def place(line: Points, how: Manner, canvas: int) -> tuple[float, complex, tuple
 def fixed(line: Points) -> Fixed:
     """Pixels (n,) complex -> (m, 1, 2) in OpenCV's fixed point, without points that a straight line would pass."""
     points = np.rint(line * (1 << SUBPIXEL)).view(np.float64).astype(np.int32).reshape(-1, 1, 2)
-    return np.asarray(cv2.approxPolyDP(points, FLAT, False), dtype=np.int32)
+    kept = np.asarray(cv2.approxPolyDP(points, FLAT, False), dtype=np.int32)
+    if np.array_equal(points[0], points[-1]):  # taken for closed, whatever is said, and then without its last point
+        kept = np.concatenate([kept, kept[:1]])
+    return kept
 
 
 def stroked(mask: Image, run: Fixed, pen: float, pressure: float, rng: np.random.Generator) -> None:
