@@ -179,10 +179,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh MLflow database, to be copied: making one takes seconds."""
     from strokewise.registry import store
 
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    with store._environment(), store._quiet():
-        store._make(path)
-    return path
+    path = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        with store.opened():
+            return path / "mlflow.db"
 
 
 @pytest.fixture

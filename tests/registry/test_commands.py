@@ -25,6 +25,7 @@ def type_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return typed
 
 
+@pytest.mark.slow
 def test_from_register_to_rollback(project: Put, type_: Callable[..., tuple[int, str, str]]) -> None:
     project(weak=0.2)
     assert type_("history")[1] == "nothing has been registered yet; `dvc repro` does it\n"

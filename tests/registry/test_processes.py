@@ -47,7 +47,7 @@ given = {
 import pandas
 given["frame"] = pandas.DataFrame({"picture": [text]})
 print(json.dumps({name: model.predict(each) for name, each in given.items()}))
-print(json.dumps([model.metadata.signature.to_dict(), sorted(set(sys.modules) & {"sklearn", "typer", "scipy"})]))
+print(json.dumps([model.metadata.signature.to_dict(), sorted(set(sys.modules) & {"sklearn", "typer", "matplotlib"})]))
 """
 
 

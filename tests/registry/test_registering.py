@@ -81,6 +81,7 @@ def test_two_runs_and_the_first_champion(project: Put, params: Params) -> None:
     assert not list(root.glob("mlartifacts"))
 
 
+@pytest.mark.slow
 def test_registering_again_only_confirms(project: Put, params: Params) -> None:
     root = project()
     register(params)
@@ -93,6 +94,7 @@ def test_registering_again_only_confirms(project: Put, params: Params) -> None:
     assert what(shelf()) == [("champion", 1)]
 
 
+@pytest.mark.slow
 def test_the_store_deleted_everything_is_back(project: Put, params: Params, database: Path) -> None:
     root = project()
     register(params)
@@ -111,6 +113,7 @@ def test_the_store_deleted_everything_is_back(project: Put, params: Params, data
         }
 
 
+@pytest.mark.slow
 def test_artifacts_deleted_are_logged_again(project: Put, params: Params) -> None:
     root = project()
     register(params)
@@ -122,6 +125,7 @@ def test_artifacts_deleted_are_logged_again(project: Put, params: Params) -> Non
     assert all("report/metrics.json" in paths(run) for run in runs())
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_is_replaced(project: Put, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     project()
 
@@ -142,6 +146,7 @@ def test_a_run_that_broke_off_is_replaced(project: Put, params: Params, monkeypa
         assert len(opened.client.search_logged_models([opened.experiment() or ""])) == 2
 
 
+@pytest.mark.slow
 def test_another_evaluation_is_another_run_of_the_same_model(project: Put, params: Params) -> None:
     root = project()
     register(params)
@@ -180,6 +185,7 @@ def test_better_replaces_equal_challenges_weak_is_refused(project: Put, params: 
     assert "already registered: version 1, previous" in register(params).summary
 
 
+@pytest.mark.slow
 def test_a_refusal_is_asked_again_under_other_rules(project: Put, params: Params) -> None:
     project(**REFUSED)
     assert "refused" in register(params).summary
@@ -188,6 +194,7 @@ def test_a_refusal_is_asked_again_under_other_rules(project: Put, params: Params
     assert what(shelf()) == [("refused", None), ("champion", 1)]
 
 
+@pytest.mark.slow
 def test_other_shapes_cannot_be_compared(project: Put, params: Params) -> None:
     project(**WEAK)
     register(params)
@@ -197,6 +204,7 @@ def test_other_shapes_cannot_be_compared(project: Put, params: Params) -> None:
     assert "knows other shapes (new: zigzag; gone: ring)" in " ".join(done.summary.split())
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_making_cannot_be_compared(project: Put, params: Params) -> None:
     root = project(**WEAK)
     register(params)
@@ -210,6 +218,7 @@ def test_a_champion_of_another_making_cannot_be_compared(project: Put, params: P
     assert "cannot be compared with the champion, version 1: the model in" in " ".join(done.summary.split())
 
 
+@pytest.mark.slow
 def test_what_a_person_moved_stays(project: Put, params: Params) -> None:
     project(**WEAK)
     register(params)
@@ -230,6 +239,7 @@ def test_what_a_person_moved_stays(project: Put, params: Params) -> None:
     assert [event.at for event in events] == sorted(event.at for event in events)
 
 
+@pytest.mark.slow
 def test_a_challenger_that_is_promoted_challenges_no_more(project: Put, params: Params) -> None:
     project(**GOOD)
     register(params)
@@ -239,6 +249,7 @@ def test_a_challenger_that_is_promoted_challenges_no_more(project: Put, params: 
     assert shelf().aliases == {"champion": 2, "previous": 1}
 
 
+@pytest.mark.slow
 def test_a_version_that_a_person_deleted_stays_deleted(project: Put, params: Params) -> None:
     project()
     register(params)
@@ -250,6 +261,7 @@ def test_a_version_that_a_person_deleted_stays_deleted(project: Put, params: Par
     assert shelf().versions == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -289,6 +301,7 @@ def test_without_a_store_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
         decisions.rollback(None, "x")
 
 
+@pytest.mark.slow
 def test_names_lead_to_model_folders(project: Put, params: Params) -> None:
     root = project()
     assert versions.champion() is None
@@ -312,6 +325,7 @@ def breaking(patch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["_attach", "_create", "_carry_out", "_alias"])
 def test_a_decision_that_broke_off_is_finished(
     name: str, project: Put, params: Params, monkeypatch: pytest.MonkeyPatch
@@ -331,6 +345,7 @@ def test_a_decision_that_broke_off_is_finished(
     assert len(what(shelf())) == 3
 
 
+@pytest.mark.slow
 def test_overtaken_by_another_machine(project: Put, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     project(**WEAK)
     register(params)
@@ -346,6 +361,7 @@ def test_overtaken_by_another_machine(project: Put, params: Params, monkeypatch:
     assert what(shelf()) == [("champion", 1), ("overtaken", 2)]
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(project: Put, params: Params) -> None:
     root = project(**WEAK)
     (root / "mlflow.db").unlink()
@@ -364,6 +380,7 @@ def test_a_dry_run_writes_nothing(project: Put, params: Params) -> None:
     assert what(shelf()) == [("champion", 1)]
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_same_fingerprint_warn(project: Put, params: Params) -> None:
     root = project()
     register(params)
@@ -400,6 +417,7 @@ def test_a_report_about_another_model(project: Put, params: Params) -> None:
         register(params)
 
 
+@pytest.mark.slow
 def test_the_commit_and_the_experiment_are_named(project: Put, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     root = project()
     monkeypatch.setenv("DVC_EXP_NAME", "pied-wren")
@@ -424,6 +442,7 @@ def test_the_commit_and_the_experiment_are_named(project: Put, params: Params, m
     assert {run.data.tags["dirty"] for run in runs(model="cnn")} == {"false", "true"}
 
 
+@pytest.mark.slow
 def test_the_result_is_plain(project: Put, params: Params) -> None:
     project()
     done = register(params)
@@ -436,6 +455,7 @@ def test_the_result_is_plain(project: Put, params: Params) -> None:
     assert "p < 0.001: significant, on 120 paintings" in lines[2]
 
 
+@pytest.mark.slow
 def test_a_store_is_told_to_hurry(project: Put, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     project()
     asked = []
