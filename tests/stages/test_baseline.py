@@ -70,6 +70,7 @@ def test_the_folder_is_whole_and_says_how_it_was_chosen() -> None:
     assert np.mean(made.probabilities(split.pictures).argmax(axis=1) == split.labels) > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_again_is_the_same_to_the_byte() -> None:
     paintings(24)
     found = []

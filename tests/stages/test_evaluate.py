@@ -159,6 +159,7 @@ def test_at_the_paintings_own_imprecision_the_curve_is_of_the_test_paintings() -
     assert float(row["baseline"]) == np.mean(np.array(table["baseline"]) == np.array(table["label"]))
 
 
+@pytest.mark.slow
 def test_again_is_the_same_to_the_byte(copy: Path) -> None:
     before = report()
     (REPORT / "explain").mkdir()  # another stage's, in the same folder: it stays
