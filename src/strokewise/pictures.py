@@ -249,4 +249,4 @@ def _fitted(ink: Image, left: int, top: int, right: int, bottom: int, grid: int)
 
 
 _PLUS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_SHARPEN = np.clip((np.arange(256) / 255 - 0.2) * (255 / 0.4), 0, 255).astype(np.uint8)  # a faded line is full again
+_SHARPEN = np.clip((np.arange(256) / 255 - 0.12) * (255 / 0.4), 0, 255).astype(np.uint8)  # a faded line is full again
