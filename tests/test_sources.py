@@ -15,7 +15,7 @@ def test_whatever_importing_a_module_loads_is_in_its_closure(module: str) -> Non
     code = f"import sys, strokewise.{module}; print('\\n'.join({ours_only}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     ours = {Path(line) for line in loaded.split()}
-    exempt = {sources.PACKAGE / f"{name}.py" for name in sources.EXEMPT}
+    exempt = {sources.PACKAGE / f"{name}.py" for name in (*sources.EXEMPT, "wording")}
     rooms = {path for path in ours if path.name == "__init__.py"}
     assert ours - exempt - rooms <= set(sources.closure(module))
 

@@ -10,11 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-EXEMPT = (
-    "cli",
-    "errors",
-    "params",
-)  # they decide no output: the door, the messages, the reading of params.yaml
+EXEMPT = ("cli", "errors", "params")  # they decide no output: the door, the messages, the reading of params.yaml
 
 
 def closure(*modules: str, exempt: Sequence[str] = EXEMPT) -> list[Path]:
