@@ -109,7 +109,8 @@ def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 @app.command()
 def explain(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures of your own (or models, with --compare).", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="Pictures or folders of them (or models, with --compare).", show_default=False),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page about pictures of your own.")
@@ -125,9 +126,13 @@ def explain(
     if not paths and not compare:
         run_stage("explain", params, overrides)
         return
+    from strokewise import recogniser
     from strokewise.stages.explain import compare_models, explain_pictures
 
-    done = compare_models(paths or [], output) if compare else explain_pictures(paths or [], model, output)
+    if compare:
+        done = compare_models(paths or [], output)
+    else:
+        done = explain_pictures(list(recogniser.files(paths or [])), model, output)
     typer.echo(f"{done}: open it in a browser")
 
 

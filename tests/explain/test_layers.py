@@ -39,6 +39,15 @@ def test_each_step_follows_from_the_one_before(network: Network, pictures: Pictu
         assert step.maps.reshape(values.shape[1:]) == pytest.approx(values[0].numpy(), abs=1e-5), step.title
 
 
+def test_an_activation_that_works_in_place_changes_no_earlier_step(plain: Network, pictures: Pictures) -> None:
+    before = layers.steps(plain, pictures[0])
+    for module in plain.modules():
+        if isinstance(module, torch.nn.ReLU):
+            module.inplace = True
+    for step, same in zip(layers.steps(plain, pictures[0]), before, strict=True):
+        assert (step.maps == same.maps).all(), step.title
+
+
 def test_the_sizes_are_those_of_the_architecture(network: Network, pictures: Pictures) -> None:
     known = {(layer.stage, layer.kind): layer for layer in network.layers if layer.stage != "connected"}
     found = {(step.stage, step.what): step for step in layers.steps(network, pictures[0]) if step.what != "activation"}

@@ -28,7 +28,7 @@ def way(story: Story, weights: Floats, shapes: Sequence[str], seeded: bool, coun
     seen = _figure(
         story.picture / 255, f"what is seen of it, {_size(story.picture)}", "what the network sees", wide=True
     )
-    cards = [_card("the picture", _scene(story.scene) + seen)]
+    cards = [f'<div class="card"><h4>the picture</h4>{_scene(story.scene)}{seen}</div>']
     for stage in stages:
         members = [step for step in story.steps if step.stage == stage]
         chosen = channels(members[-1], count)
@@ -135,9 +135,8 @@ def _scene(picture: NDArray[np.uint8]) -> str:
     step = -(-max(picture.shape[:2]) // SCENE)
     small = picture[::step, ::step]
     colours = np.ascontiguousarray(np.broadcast_to(small.reshape(*small.shape[:2], -1), (*small.shape[:2], 3)))
-    return (
-        f'<figure><img src="{png.address(colours)}" alt="the painting"><figcaption>the painting</figcaption></figure>'
-    )
+    image = f'<img src="{png.address(colours)}" alt="the painting">'
+    return f'<figure style="width:9rem;margin-bottom:0.6rem">{image}<figcaption>the painting</figcaption></figure>'
 
 
 def _asked(who: str, asked: Asked, shapes: Sequence[str]) -> str:

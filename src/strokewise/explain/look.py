@@ -56,7 +56,7 @@ dt { font-weight: 600; margin-top: 0.9rem; }
 dd { margin: 0.1rem 0 0; }
 @media (max-width: 30rem) { h1 { font-size: 1.5rem; } .steps { gap: 0.3rem; } .steps figure { width: 4.4rem; }
   .card { padding: 0.5rem; } .unit { width: 11rem; } .unit .seen, .unit .patches { width: 4.6rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 10.5pt; } nav { display: none; }
+@media print { html { font-size: 10.5px; } body { max-width: none; padding: 0; font-size: 1rem; } nav { display: none; }
   section.story { break-before: page; } .card, figure, table { break-inside: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """

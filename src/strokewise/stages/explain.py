@@ -32,6 +32,7 @@ REPORT = Path("data/report")
 CANDIDATES = 25  # paintings of a shape that are tried
 REMEMBERED = 2000  # training paintings, at the most, that patches are taken from
 SHIFTED = 300  # test paintings, at the most, that are shifted behind the door
+MOST = 60  # pictures on a page: each takes 0.15 MB
 MAPS = 8  # a stage, where no params.yaml says how many
 
 
@@ -69,8 +70,12 @@ def explain(params: Params) -> Explained:
 def explain_pictures(paths: Sequence[Path], model: Path, output: Path) -> Path:
     """Write a page about any pictures; with patches of the training paintings and the baseline if they are here.
 
-    Raises PictureError for the first that cannot be read, ModelError for a folder without a model.
+    Raises PictureError for none, too many, or the first that cannot be read, ModelError for a folder without a model.
     """
+    if not 0 < len(paths) <= MOST:
+        raise PictureError(
+            f"{len(paths)} pictures are named; a page takes 1 to {MOST}; name files, or a folder of some"
+        )
     trained = network.load(model)
     seen = [(path, *_through_the_door(path, trained.grid)) for path in paths]
     memory = baseline = None
