@@ -12,7 +12,7 @@ PLAIN_EVERY_S = 10.0  # without a terminal (CI, a log file): seconds between two
 
 
 @contextmanager
-def bar(total: int, what: str, unit: str) -> Iterator["tqdm[Any]"]:
+def bar(total: int, what: str, unit: str, silent: bool = False) -> Iterator["tqdm[Any]"]:
     """A progress bar over `total` `unit`s with rate and time left; call `.update(n)` and `.set_postfix_str(s)`.
 
     Without a terminal it prints a plain line at most every ten seconds, and one at the end.
@@ -22,6 +22,7 @@ def bar(total: int, what: str, unit: str) -> Iterator["tqdm[Any]"]:
         total=total,
         desc=what,
         unit=f" {unit}",
+        disable=silent,
         file=sys.stderr if terminal else _Lines(),
         mininterval=0.1 if terminal else PLAIN_EVERY_S,
         miniters=None if terminal else 1,

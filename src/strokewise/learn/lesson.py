@@ -52,7 +52,7 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
     Raises UserError before an update that would not be finite.
     """
     steps = math.ceil(len(lesson) / settings.batch_size)  # an epoch, of batches as even as can be
-    with progress.bar(settings.epochs * len(lesson), "train", "paintings") as bar:
+    with progress.bar(settings.epochs * len(lesson), "train", "paintings", silent=not team.leads) as bar:
         for epoch in range(pupil.step // steps, settings.epochs):
             order = torch.randperm(len(lesson), generator=generator(settings.seed, ORDER, epoch))
             for step in range(pupil.step % steps, steps):

@@ -64,6 +64,8 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
                 team,
                 _saver(learner, place, fingerprint, team),
             )
+            same = hashlib.sha256(network.weights(learner.network)).digest()
+            assert distributed.tell(team, same) == same, "the processes have drifted apart"
             if team.leads:
                 checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
                 _write(learner, folder, {**decided, "fingerprint": fingerprint})

@@ -1,0 +1,275 @@
+"""Training on toy paintings: it learns, comes back to the same bytes, survives kills, and says what is wrong."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from strokewise import dataset, network
+from strokewise.errors import ParamsError, UserError
+from strokewise.learn import checkpoint, lesson
+from strokewise.params import Params
+from strokewise.stages import train as stage
+from strokewise.stages.train import train
+
+SHAPES = ("bar", "ring", "wedge")
+FACTORS = {"variant": str, "turn": float, "mirrored": bool}
+SMALL = [
+    *("network.grid=16", "network.width=8", "network.widest=16", "network.extra=2", "train.epochs=3"),
+    *("train.batch_size=16", "train.threads=1", "train.device=cpu", "train.learning_rate=0.01"),
+]
+
+
+def painting(index: int) -> dataset.Row:
+    """A bar, a ring or a wedge, drawn by lot."""
+    lot = np.random.default_rng(index)
+    scene = np.full((40, 40), 255, np.uint8)
+    x, y, size = lot.integers(15, 25), lot.integers(15, 25), int(lot.integers(8, 14))
+    kind = index % len(SHAPES)
+    if kind == 0:
+        cv2.line(scene, (x - size, y - size // 2), (x + size, y + size // 2), 0, 2, cv2.LINE_AA)
+    elif kind == 1:
+        cv2.circle(scene, (x, y), size, 0, 2, cv2.LINE_AA)
+    else:
+        cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
+    png = cv2.imencode(".png", scene)[1].tobytes()
+    return dataset.Row(png, kind, {"variant": "one", "turn": float(lot.uniform(-5, 5)), "mirrored": False})
+
+
+def paint(count: int, first: int = 0) -> None:
+    for split, start, number in (("train", first, count), ("validation", 10_000, 12)):
+        rows = (painting(index) for index in range(start, start + number))
+        dataset.write_shard(dataset.FOLDER / split / "00000.parquet", rows, SHAPES, FACTORS)
+
+
+@pytest.fixture
+def yard(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with 48 paintings and params.yaml, as the working directory."""
+    (tmp_path / "params.yaml").write_bytes((root / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    paint(48)
+    return tmp_path
+
+
+def params(*overrides: str) -> Params:
+    return Params.load(overrides=[*SMALL, *overrides])
+
+
+def model() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(Path("data/model").iterdir())}
+
+
+def history() -> np.ndarray:
+    return np.genfromtxt("data/model/history.csv", delimiter=",", names=True)
+
+
+def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
+    done = train(params())
+    assert sorted(model()) == ["config.json", "history.csv", "model.safetensors"]
+    config = json.loads(model()["config.json"])
+    assert config["fingerprint"] == done.fingerprint
+    assert config["paintings"] == {split: dataset.digest(split) for split in ("train", "validation")}
+    assert config["shapes"] == list(SHAPES)
+    assert config["training"] | {"device": "cpu", "processes": 1, "epochs": 3} == config["training"]
+    assert set(config["versions"]) >= {"torch", "numpy", "strokewise"}
+    assert history()["epoch"].tolist() == [1, 2, 3]
+    unseen = dataset.load("validation", 16)
+    right = network.probabilities(network.load(done.folder), unseen.pictures).argmax(1) == unseen.labels
+    assert right.mean() == pytest.approx(done.validation_accuracy)
+    assert history()["validation_accuracy"][-1] == pytest.approx(done.validation_accuracy, abs=1e-6)
+
+
+def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: Path) -> None:
+    first = train(params())
+    bytes_then = model()
+    checkpoints = checkpoint.folder(first.fingerprint)
+    (checkpoints / checkpoint.FILE).unlink()
+    assert train(params()) == first
+    assert model() == bytes_then
+    assert train(params("train.seed=1")).fingerprint != first.fingerprint
+    assert model()["model.safetensors"] != bytes_then["model.safetensors"]
+
+
+def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(params())
+    before = model()
+    monkeypatch.setattr(lesson, "_update", lambda *_: pytest.fail("it trained again"))
+    train(params())
+    assert model() == before
+
+
+def test_whatever_decides_the_model_changes_its_fingerprint(yard: Path) -> None:
+    quick = ("train.epochs=1",)
+    found = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
+    found.add(train(params(*quick, "network.extra=3")).fingerprint)
+    found.add(train(params(*quick, "evaluate.seed=7")).fingerprint)  # decides nothing here
+    paint(48, first=1)
+    found.add(train(params(*quick)).fingerprint)
+    assert len(found) == 4
+
+
+class Killed(BaseException):
+    """As sudden as a kill, within one process."""
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 8])
+def test_what_was_stopped_goes_on_to_the_same_bytes(
+    yard: Path, at: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(params())
+    whole = model()
+    (checkpoint.folder(json.loads(whole["config.json"])["fingerprint"]) / checkpoint.FILE).unlink()
+    monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
+    update, steps = lesson._update, []
+
+    def dying(*arguments: Any) -> None:
+        steps.append(0)
+        if len(steps) > at:
+            raise Killed
+        update(*arguments)
+
+    monkeypatch.setattr(lesson, "_update", dying)
+    with pytest.raises(Killed):
+        train(params())
+    monkeypatch.setattr(lesson, "_update", lambda *arguments: (steps.append(1), update(*arguments)))
+    train(params())
+    assert steps.count(1) == 9 - at
+    assert model() == whole
+
+
+def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = train(params())
+    whole = model()
+    file = checkpoint.folder(done.fingerprint) / checkpoint.FILE
+    file.write_bytes(file.read_bytes()[:-9])
+    train(params())
+    assert "it is damaged" in capsys.readouterr().err
+    assert model() == whole
+
+
+def test_it_overfits_twelve_paintings(yard: Path) -> None:
+    paint(12)
+    train(params("train.epochs=60", "train.augment=0", "train.smoothing=0", "train.weight_decay=0"))
+    assert history()["loss"][-1] < 0.01
+    assert history()["accuracy"][-1] == 1
+
+
+def test_it_learns_what_it_has_not_seen(yard: Path) -> None:
+    paint(96)
+    assert train(params("train.epochs=15")).validation_accuracy == 1
+
+
+@pytest.mark.parametrize("kind", ["fixed", "learned"])
+@pytest.mark.parametrize("normalisation", ["group", "none"])
+def test_every_kind_of_network_trains(yard: Path, kind: str, normalisation: str) -> None:
+    train(
+        params(f"network.lines={kind}", "network.extra=0", f"network.normalisation={normalisation}", "train.epochs=2")
+    )
+    assert np.isfinite(history()["validation_loss"]).all()
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
+    apply, steps = lesson.augment.apply, []
+
+    def overflowing(batch: torch.Tensor, amounts: lesson.augment.Amounts) -> torch.Tensor:
+        steps.append(0)
+        return apply(batch, amounts) * (float("inf") if len(steps) == 5 else 1)
+
+    monkeypatch.setattr(lesson.augment, "apply", overflowing)
+    with pytest.raises(
+        UserError, match=r"not finite: epoch 2, step 2, loss nan; lower train.learning_rate \(it is 0.01\)"
+    ):
+        train(params())
+    assert not Path("data/model").exists()
+    (file,) = Path(".strokewise/checkpoints").glob("*/checkpoint.safetensors")
+    held = checkpoint.unpack(file.read_bytes(), file.parent.name)
+    assert held.progress["step"] == 4
+    assert all(torch.isfinite(value).all() for value in held.tensors.values())
+
+
+def test_too_small_a_batch_is_refused(yard: Path) -> None:
+    with pytest.raises(ParamsError, match=r"train.batch_size is 1, .* on 1 processes; .* take at least 2 of both"):
+        train(params("train.batch_size=1"))
+
+
+def test_a_missing_gpu_is_said(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ParamsError, match=r"train.device is cuda, but torch finds no GPU here; take cpu or auto"):
+        train(params("train.device=cuda"))
+
+
+# --- real processes
+
+
+def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
+    words = [word for override in (*SMALL, "train.epochs=40", *more) for word in ("--set", override)]
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "OMP_NUM_THREADS": "1"}
+    return ["-m", "strokewise", "train", *words], environment
+
+
+@pytest.mark.slow
+def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
+    words, environment = command(root)
+    started = time.monotonic()
+    subprocess.run([sys.executable, *words], env=environment, check=True)
+    took = time.monotonic() - started
+    whole = model()
+    lot = random.Random(0)  # noqa: S311
+    for path in [*Path(".strokewise").glob("checkpoints/*/*"), *Path("data/model").iterdir()]:
+        path.unlink()
+    for kind in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        running = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.DEVNULL)
+        time.sleep(lot.uniform(0.3, 0.9) * took)
+        running.send_signal(kind)
+        assert running.wait() in (-9, 130, 0)
+    subprocess.run([sys.executable, *words], env=environment, check=True)
+    assert model() == whole
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one(yard: Path, root: Path) -> None:
+    words, environment = command(root, "train.epochs=17")  # 51 steps
+    subprocess.run([sys.executable, *words], env=environment, check=True)
+    alone = history()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    said = subprocess.run([*launch, *words], env=environment, check=True, capture_output=True, text=True).stderr
+    together = history()
+    for column in ("loss", "validation_loss"):
+        assert together[column] == pytest.approx(alone[column], abs=1e-3), said
+    assert json.loads(model()["config.json"])["training"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> None:
+    words, environment = command(root, "train.epochs=4000")
+    running = [
+        subprocess.Popen(
+            [sys.executable, *words],
+            env=environment
+            | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    deadline = time.monotonic() + 120
+    while not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")) and time.monotonic() < deadline:
+        time.sleep(0.2)  # until they are in the middle of it
+    running[1].kill()
+    for process in running:
+        said = process.communicate(timeout=60)[1]
+        if process is running[0]:
+            assert "process 0 of 2 lost the others" in said
+            assert process.returncode == 2
