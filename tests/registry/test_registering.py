@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 
 from strokewise import disk
@@ -359,6 +361,22 @@ def test_overtaken_by_another_machine(project: Put, params: Params, monkeypatch:
     assert not done.champion
     assert shelf().aliases == {"champion": 3, "challenger": 2}
     assert what(shelf()) == [("champion", 1), ("overtaken", 2)]
+
+
+def test_a_queued_experiment_registers_in_the_original_root(
+    project: Put, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project()
+    copy = tmp_path / "copy"
+    shutil.move(root / "data", copy / "data")
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.chdir(copy)
+    assert "Registered version 1, champion" in register(params).summary
+    assert [path.name for path in copy.iterdir()] == ["data"]
+    assert os.environ["MLFLOW_TRACKING_URI"] == ""
+    assert mlflow.get_tracking_uri() == f"sqlite:///{copy}/mlflow.db"  # MLflow's own default, as before
+    assert versions.champion() is not None
 
 
 @pytest.mark.slow

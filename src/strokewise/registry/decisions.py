@@ -123,9 +123,10 @@ def _create(opened: Store, made: State, logged: Logged, decision: Mapping[str, A
     if made.commit:
         tags["commit"] = made.commit + (" and changes" if made.dirty else "")
     described = f"{made.metrics.get('sentence', '')}\n\n{' '.join(decision['reasons'])}".strip()
-    opened.client.create_model_version(
-        NAME, f"models:/{logged.model}", logged.run, tags, description=described, model_id=logged.model
-    )
+    with opened.everywhere():
+        opened.client.create_model_version(
+            NAME, f"models:/{logged.model}", logged.run, tags, description=described, model_id=logged.model
+        )
 
 
 def _shelve(opened: Store) -> None:

@@ -75,6 +75,24 @@ class Store:
         if self.address.served and time.monotonic() - self._opened > PATIENCE_S:
             raise Unavailable(f"{self.address.uri} is too slow: not done after {PATIENCE_S:.0f} s")
 
+    @contextlib.contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """Make this the process's own store for the block, and leave no trace of that.
+
+        MLflow's SQL registry looks a logged model up there, not where its client points: in a queued experiment, whose
+        working directory is not the project's, it would make a second database and find nothing in it.
+        """
+        from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+
+        before = os.environ.get(VARIABLE)
+        try:
+            with _use_tracking_uri(self.address.uri):
+                yield
+        finally:
+            os.environ.pop(VARIABLE, None)
+            if before is not None:
+                os.environ[VARIABLE] = before
+
     def experiment(self, create: bool = True) -> str | None:
         """The id of our experiment, made or brought back from deletion if `create`."""
         found = self.client.get_experiment_by_name(NAME)
