@@ -99,7 +99,7 @@ def habit(
     n = rng.standard_normal(8).tolist()
     u = rng.random(10).tolist()
     lasting = [-math.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
-    haste = 0.25 + 1.5 * lots[2] ** 2  # the careful do everything with care, the hasty nothing
+    haste = 0.25 + 1.8 * lots[2] ** 2.5  # the careful do everything with care, the hasty nothing
     rare = lots[4]
     return Habit(
         stretch=_stretch(knobs.stretch, stretch, lots[0]),
@@ -111,14 +111,14 @@ def habit(
         perspective_y=_within(knobs.perspective * 0.05 * n[4], 0.25),
         turn=_turn(knobs.turn, turn, n[5], lots[1]),
         corners=min(0.16, knobs.corners * haste * 0.05 * (0.6 + 0.6 * lasting[2])),
-        bow=min(0.12, knobs.bow * haste * 0.035 * (0.4 + lasting[3])),
-        pinch=_within(knobs.bow * haste * 0.07 * (2 * lots[5] - 1) * (0.5 + lasting[0]), 0.2),
+        bow=min(0.12, knobs.bow * haste * 0.04 * (0.4 + lasting[3])),
+        pinch=_within(knobs.bow * haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0]), 0.2),
         rounding=min(1.4, knobs.rounding * haste * 0.4 * (0.3 + lasting[4])),
         anywhere=min(1.0, knobs.start * 0.3),
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
-        overshoot=min(0.3, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (3.0 if lots[7] < 0.25 else 1)),
+        overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(0.9, knobs.closing * 0.4 * lasting[6]) * (0.25 * knobs.closing > rare),
+        flight=min(0.9, knobs.closing * 0.4 * lasting[6]) * (0.3 * knobs.closing > rare),
         loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
         hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
         drift=min(0.08, knobs.drift * haste * 0.018 * math.exp(0.4 * n[6])),

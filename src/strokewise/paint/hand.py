@@ -44,7 +44,8 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     noise = rng.standard_normal((4, edges + len(strokes.parts)))
     plan, half = stretched(strokes.points, strokes.half, how.stretch, how.mirrored)
     plan = corners_moved(plan, strokes, half, care * how.corners, noise[0] + 1j * noise[1])
-    plan = bowed(plan, strokes, half, care * how.bow, care * how.pinch, noise[2, :edges], noise[3, :edges])
+    bow, pinch = care**2 * how.bow, care**2 * how.pinch  # a pentagon that pinches much is a star
+    plan = bowed(plan, strokes, half, bow, pinch, noise[2, :edges], noise[3, :edges])
     path = ordered(strokes, how, rng)
     line = ends_moved(plan[path.index], path, how, rng)
     flatness = min(half.real, half.imag)  # in a flat shape, what is little of a long edge is a whole short one

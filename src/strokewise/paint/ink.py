@@ -87,7 +87,7 @@ def manner(knobs: Knobs, lots: list[float], rng: np.random.Generator) -> Manner:
     """
     u = rng.random(22).tolist()
     paper, place = min(1.0, knobs.paper), min(1.0, knobs.place)
-    filled = lots[1] < 0.18 * knobs.fill
+    filled = lots[1] < 0.15 * knobs.fill
     return Manner(
         size=0.8 + place * (0.3 + 0.7 * lots[3] ** 0.7 - 0.8),
         x=0.5 + place * (u[1] - 0.5),
