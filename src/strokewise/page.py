@@ -19,6 +19,7 @@ EVEN = 0.03  # of the page's range of levels: paper whose standard deviation is 
 RULED = 0.9  # of the page's width that a line must cover to be a ruled one
 SOFT = 0.1  # of the page's range of levels: shade does not step further than this from a pixel to the next
 RIM = 0.15  # of the page's rim that a region must hold to be paper: a fill that runs off the page holds less
+SHADED = 40  # levels: paper that is darker somewhere is no shaded white paper
 FAINTEST = 12  # levels of 255 by which ink must differ from its paper
 
 
@@ -53,10 +54,15 @@ def ink_on(scene: Image) -> Image:
         width, height = (max(1, round(side * shrink)) for side in scene.shape[1::-1])
         scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
     grey = grey_of(scene)
-    paper = cv2.resize(_paper(grey), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    thumb = _paper(grey)
+    least, most = cv2.minMaxLoc(thumb)[:2]
+    paper = cv2.resize(thumb, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     dark, light = cv2.subtract(paper, grey), cv2.subtract(grey, paper)
     ink: Image = max(dark, light, key=lambda side: cv2.norm(side, cv2.NORM_L2SQR))
     grain = _grain(grey)
+    if ink is dark and SHADED < least < most:  # shade takes its share of the paper's light and of the ink's alike
+        ink = cv2.bitwise_not(cv2.divide(grey, paper, scale=255))
+        grain *= 255 / cv2.mean(thumb)[0]
     level = _level(ink, 3 * grain)
     if level < max(FAINTEST, 4 * grain):
         raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
@@ -134,6 +140,8 @@ def _paper(grey: Image) -> Image:
     level = _carried(thumb, bare)
     off = np.abs(thumb - level)
     near = (bare > 0) | (off < tolerance + 3 * float(np.median(off[bare > 0])))
+    if near.all():
+        return thumb
     return np.where(near, thumb, np.rint(_carried(thumb, near.astype(np.uint8))).clip(0, 255)).astype(np.uint8)
 
 
@@ -164,10 +172,9 @@ def _carried(thumb: Image, bare: Image) -> NDArray[np.float32]:
     """
     basis = _basis(thumb.shape[0], thumb.shape[1])
     weight = bare.astype(np.float32)
-    inside = basis * weight.ravel()[:, None]
-    normal = inside.T @ basis + np.eye(6, dtype=np.float32) * (1e-3 * thumb.size)
-    normal[0, 0] -= 0.999e-3 * thumb.size  # the mean may lie anywhere
-    surface = (basis @ np.linalg.solve(normal, inside.T @ thumb.ravel().astype(np.float32))).reshape(thumb.shape)
+    inside = (basis * weight.ravel()[:, None]).T
+    surface = basis @ np.linalg.solve(inside @ basis + thumb.size * _RIDGE, inside @ thumb.ravel().astype(np.float32))
+    surface = surface.reshape(thumb.shape)
     left = cv2.GaussianBlur((thumb - surface) * weight, (0, 0), 2.0)
     level: NDArray[np.float32] = surface + left / (cv2.GaussianBlur(weight, (0, 0), 2.0) + 0.05)
     return level
@@ -178,3 +185,6 @@ def _basis(height: int, width: int) -> NDArray[np.float32]:
     """1, x, y, x², xy, y² at every pixel, x and y in -1..1: float32 (height × width, 6)."""
     y, x = (part.ravel() for part in np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij"))
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1).astype(np.float32)
+
+
+_RIDGE = np.diag(np.array([1e-6, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3], np.float32))  # a flat page where little of it is bare
