@@ -169,6 +169,7 @@ def measured(made: State, model: Made) -> dict[str, float]:
         _metric(name): float(value)
         for name, value in found.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not name.endswith("/support")  # how many paintings show a shape is no measurement
     }
 
 
