@@ -208,6 +208,11 @@ def test_a_damaged_shard_in_the_scratch_is_painted_again(project: Path, params: 
     assert contents() == whole
 
 
+def test_a_larger_split_takes_over_what_a_smaller_one_left(project: Path, params: Callable[..., Params]) -> None:
+    generate(params(), part="1/1")
+    assert generate(params(train=75)).found == 103 - 10, "all but the last shard of train, which has grown"
+
+
 def test_old_unfinished_work_is_forgotten_after_a_week(project: Path, params: Callable[..., Params]) -> None:
     old, recent = SCRATCH / "0123456789abcdef", SCRATCH / "fedcba9876543210"
     for folder in (old, recent):
