@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from strokewise import disk
@@ -172,8 +173,23 @@ def layers(
         _strip(axes, ground, strip, int(y), span)
     legend = "blue: above zero · white: zero · rust: below zero · one scale a line"
     write(axes, RIM, ground.shape[0] - PLAIN, legend, SMALL, color=FAINT, va="center")
-    figure.figimage((ground * 255).round().astype(np.uint8), zorder=-1)  # one image, not one a tile: it costs a tenth
-    save(figure, path)
+    _save_over(figure, ground, path)
+
+
+def _save_over(figure: Figure, ground: NDArray[np.float64], path: Path) -> None:
+    """Save what is written on a `canvas` over a ground (height, width, 3) of its size, as `save` does.
+
+    The ground goes straight into the pixels that matplotlib draws on: an image of it would take as long as the text.
+    """
+    figure.patch.set_visible(False)
+    agg: Any = FigureCanvasAgg(figure)
+    renderer = agg.get_renderer()
+    pixels = np.asarray(agg.buffer_rgba())
+    pixels[..., :3], pixels[..., 3] = (ground * 255).round(), 255
+    figure.draw(renderer)
+    unsigned: Any = {"Software": None}  # no version number in the file
+    with disk.replacing(path) as fresh:
+        imsave(fresh, pixels, format="png", metadata=unsigned)
 
 
 def inked(values: NDArray[Any], limit: float) -> NDArray[np.float64]:

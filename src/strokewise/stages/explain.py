@@ -120,7 +120,8 @@ def _through_the_door(path: Path, grid: int) -> tuple[NDArray[np.uint8], NDArray
     try:
         return pictures.decode(path), pictures.picture(path, grid)
     except PictureError as error:
-        raise PictureError(f"{path}: {error}") from None
+        told = str(error)
+        raise PictureError(told if str(path) in told else f"{path}: {told}") from None
 
 
 def _paintings(split: str, trained: Network) -> Split:
