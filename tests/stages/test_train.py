@@ -3,10 +3,14 @@
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ import pytest
 import torch
 
 from strokewise import dataset, network
-from strokewise.errors import ParamsError, UserError
+from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.learn import checkpoint, lesson
 from strokewise.params import Params
 from strokewise.stages import train as stage
@@ -196,6 +200,29 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(yard: Path, monkeypat
     held = checkpoint.unpack(file.read_bytes(), file.parent.name)
     assert held.progress["step"] == 4
     assert all(torch.isfinite(value).all() for value in held.tensors.values())
+
+
+def test_a_full_disk_at_the_end_costs_nothing(yard: Path) -> None:
+    train(params())
+    whole = model()
+    with _full_disk(1000), pytest.raises(ModelError, match=r"data/model cannot be written: .*; make room, then start"):
+        train(params())
+    assert model() == whole
+    shutil.rmtree("data/model")
+    train(params())
+    assert model() == whole
+
+
+@contextmanager
+def _full_disk(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes, as if the disk were full."""
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_too_small_a_batch_is_refused(yard: Path) -> None:
