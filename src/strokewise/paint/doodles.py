@@ -121,3 +121,5 @@ DRAWN: dict[str, float] = {
 }
 """How often each kind is drawn, in proportion."""
 assert set(DRAWN) == set(sketches.KINDS)
+UPRIGHT = {"letters": 15.0, "face": 30.0, "cube": 20.0, "cylinder": 20.0, "cone": 30.0, "pyramid": 20.0, "grid": 30.0}
+"""Degrees either way that these may be turned; the others lie any way."""

@@ -36,7 +36,7 @@ class Habit:
     bow: float
     """Standard deviation of the rise of an edge, in lengths of it."""
     pinch: float
-    """What all edges bow alike: positive swells, negative pinches."""
+    """What all edges bow alike: positive swells, which makes a circle of a triangle if it is much, negative pinches."""
     rounding: float
     """How far, in points, the movement runs ahead into the next edge."""
     anywhere: float
@@ -112,16 +112,16 @@ def habit(
         turn=_turn(knobs.turn, turn, n[5], lots[1]),
         corners=min(0.16, knobs.corners * haste * 0.05 * (0.6 + 0.6 * lasting[2])),
         bow=min(0.12, knobs.bow * haste * 0.04 * (0.4 + lasting[3])),
-        pinch=_within(knobs.bow * haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0]), 0.2),
+        pinch=max(-0.2, min(0.08, knobs.bow * haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0]))),
         rounding=min(1.4, knobs.rounding * haste * 0.4 * (0.3 + lasting[4])),
         anywhere=min(1.0, knobs.start * 0.3),
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
         overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(0.9, knobs.closing * 0.4 * lasting[6]) * (0.3 * knobs.closing > rare),
+        flight=min(1.3, knobs.closing * 0.6 * lasting[6]) * (0.3 * knobs.closing > rare),
         loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
         hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
-        drift=min(0.08, knobs.drift * haste * 0.018 * math.exp(0.4 * n[6])),
+        drift=min(0.08, knobs.drift * haste * 0.02 * math.exp(0.4 * n[6])),
         tremor=min(0.02, knobs.tremor * 0.003 * math.exp(0.6 * n[0])),
     )
 

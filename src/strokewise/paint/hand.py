@@ -34,7 +34,7 @@ class Drawn:
     areas: list[Points]
     """The polygon (n,) that each closed stroke encloses, for filling."""
     detail: float
-    """Length of the shorter edges: a pen much wider than a fraction of it would hide them."""
+    """Length of the shorter edges or short side: a pen much wider than a fraction of it would hide the shape."""
 
 
 def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
@@ -54,7 +54,8 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
     areas = [laid_down(plan[index], how) for index in path.areas]
     long = np.sort(np.abs(plan[strokes.last] - plan[strokes.first])[strokes.cornered])
-    return Drawn(laid_down(line, how), breaks, areas, float(long[len(long) // 4]) if len(long) else 2.0)
+    detail = min(2 * flatness, float(long[len(long) // 4]) if len(long) else 2.0)
+    return Drawn(laid_down(line, how), breaks, areas, detail)
 
 
 # --- the plan: what the hand means to draw
@@ -174,15 +175,17 @@ def ends_moved(line: Points, path: Path, how: Habit, rng: np.random.Generator) -
     reached = np.abs(np.diff(line, prepend=line[:1])).cumsum()
     long = reached[last] - reached[begin] + 1e-9
     far = how.overshoot * (first + np.abs(second) * (third > 0) * third)
-    far += how.flight * (third > 0.2)
     lifted = np.array([path.lifted[:-1], path.lifted[1:]])
     if not lifted.all():
         far = np.where(lifted, far, how.loops * (second[0] + second[1]) / 2)
     pull = out * np.minimum(np.maximum(far * np.sqrt(long), -0.2 * long), 0.08 + 0.6 * long)
+    bent = np.abs(ends[1] - ends[0]) < 0.97 * long
+    if how.flight:  # a curve may come in from any side, a straight edge only from beyond its corner
+        flies = lifted & (third > -0.2)
+        pull += flies * np.minimum(how.flight, 0.7 * long) * out * np.exp(0.7j * second * bent)
     late = np.arange(len(line)) - begin.repeat(count)
     late = late / np.maximum(count - 1, 1).repeat(count)
     early = 1 - late
-    bent = np.abs(ends[1] - ends[0]) < 0.97 * long
     if bent.any():
         bent = bent.repeat(count)
         late, early = np.where(bent, late**6, late), np.where(bent, early**6, early)

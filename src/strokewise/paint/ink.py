@@ -94,7 +94,7 @@ def manner(knobs: Knobs, lots: list[float], rng: np.random.Generator) -> Manner:
         y=0.5 + place * (u[2] - 0.5),
         pen=0.036 * math.exp(min(1.5, knobs.pen) * 1.15 * (2 * lots[0] - 1)),
         pressure=min(0.7, knobs.pressure * 0.6 * u[3]) * (u[4] < 0.4),
-        breaks=min(6, int(1 + 4 * knobs.breaks * u[5])) * (u[6] < 0.06 * knobs.breaks),
+        breaks=min(6, int(1 + 4 * knobs.breaks * u[5])) * (u[6] < 0.08 * knobs.breaks),
         bleeding=min(0.5, knobs.bleeding * 0.3 * u[7]) * (u[8] < 0.5),
         fill=FILLS[1 + int(3 * u[9])] if filled else FILLS[0],
         shade=(1.0 - 0.7 * u[12] * (u[13] < 0.5)) if filled else 0.0,

@@ -46,7 +46,7 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     which, *lots = spread(generate.seed, SPLITS[split], label, turn)
     if catalogue.shapes[label] == OTHER:
         variant, strokes = doodles.doodle(catalogue, which, rng)
-        allowed = (0.5, 2.0), 180.0, True
+        allowed = (0.5, 2.0), doodles.UPRIGHT.get(variant, 180.0), variant != "letters"
     else:
         outlines = catalogue.outlines[label]
         outline = outlines[int(which * len(outlines))]
@@ -56,7 +56,9 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     drawing = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
     inking = ink.manner(ink_knobs, lots[habit.LOTS :], rng)
     drawn = hand.draw(strokes, drawing, rng)
-    mask = ink.inked(drawn.line, drawn.breaks, drawn.areas, drawn.detail, inking, generate.canvas, rng)
+    # a filling would hide the doodle that one shape within another is
+    areas = drawn.areas if catalogue.shapes[label] != OTHER or len(strokes.parts) == 1 else []
+    mask = ink.inked(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
     scene = paper.on_paper(mask, inking, rng)
     factors = {"variant": variant, **vars(drawing), **vars(inking)}
     return Painting(scene, label, {name: kind(factors[name]) for name, kind in FACTORS.items()})
