@@ -118,7 +118,7 @@ def habit(
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
         overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(1.3, knobs.closing * 0.6 * lasting[6]) * (0.3 * knobs.closing > rare),
+        flight=min(1.0, knobs.closing * 0.55 * lasting[6]) * (0.27 * knobs.closing > rare),
         loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
         hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
         drift=min(0.08, knobs.drift * haste * 0.02 * math.exp(0.4 * n[6])),

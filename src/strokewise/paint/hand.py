@@ -47,7 +47,7 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     bow, pinch = care**2 * how.bow, care**2 * how.pinch  # a pentagon that pinches much is a star
     plan = bowed(plan, strokes, half, bow, pinch, noise[2, :edges], noise[3, :edges])
     path = ordered(strokes, how, rng)
-    line = ends_moved(plan[path.index], path, how, rng)
+    line = ends_moved(plan[path.index], path, how, care**2, rng)
     flatness = min(half.real, half.imag)  # in a flat shape, what is little of a long edge is a whole short one
     line, breaks = run_together(line, path, care * min(1.0, 3 * flatness) * how.rounding, rng)
     line = hooked(line, breaks, how.hooks, rng)
@@ -157,10 +157,10 @@ def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
 # --- the movement: how it comes out
 
 
-def ends_moved(line: Points, path: Path, how: Habit, rng: np.random.Generator) -> Points:
+def ends_moved(line: Points, path: Path, how: Habit, care: float, rng: np.random.Generator) -> Points:
     """Pieces end beyond or before their corner: overshoot and gap where the pen is lifted, else loop or cut corner.
 
-    A straight piece is drawn out as a whole, a curved one leaves its curve near the end.
+    A straight piece is drawn out as a whole, a curved one leaves its curve near the end. `care` scales all of it.
     """
     pieces = len(path.begin) - 1
     first, second, third = rng.standard_normal((3, 2, pieces))
@@ -174,15 +174,15 @@ def ends_moved(line: Points, path: Path, how: Habit, rng: np.random.Generator) -
     out /= np.abs(out) + 1e-9
     reached = np.abs(np.diff(line, prepend=line[:1])).cumsum()
     long = reached[last] - reached[begin] + 1e-9
-    far = how.overshoot * (first + np.abs(second) * (third > 0) * third)
+    far = care * how.overshoot * (first + np.abs(second) * (third > 0) * third)
     lifted = np.array([path.lifted[:-1], path.lifted[1:]])
     if not lifted.all():
-        far = np.where(lifted, far, how.loops * (second[0] + second[1]) / 2)
+        far = np.where(lifted, far, care * how.loops * (second[0] + second[1]) / 2)
     pull = out * np.minimum(np.maximum(far * np.sqrt(long), -0.2 * long), 0.08 + 0.6 * long)
     bent = np.abs(ends[1] - ends[0]) < 0.97 * long
     if how.flight:  # a curve may come in from any side, a straight edge only from beyond its corner
         flies = lifted & (third > -0.2)
-        pull += flies * np.minimum(how.flight, 0.7 * long) * out * np.exp(0.7j * second * bent)
+        pull += flies * np.minimum(care * how.flight, 0.7 * long) * out * np.exp(0.7j * second * bent)
     late = np.arange(len(line)) - begin.repeat(count)
     late = late / np.maximum(count - 1, 1).repeat(count)
     early = 1 - late
