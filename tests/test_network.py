@@ -143,10 +143,10 @@ def test_sizes_parameters_and_multiply_adds_are_what_torch_counts(number: int) -
 @pytest.mark.parametrize("pooling", ["max", "strided"])
 def test_depth_follows_the_grid(padding: str, pooling: str) -> None:
     depths = []
-    for grid in (*range(22, 200), 256, 512, 1000, 1024):
+    for grid in (*range(26, 200), 256, 512, 1000, 1024):
         found = architecture.layers(settings(grid=grid, padding=padding, pooling=pooling), len(SHAPES))
         stages = {layer.stage: layer.output[1] for layer in found if layer.output[1] > 1}
-        assert 1 <= min(stages.values()) < 12
+        assert 2 <= min(stages.values()) < 8
         depths.append(len(stages))
     assert depths == sorted(depths)
 
@@ -234,7 +234,7 @@ def test_the_table_shows_every_layer_and_the_cost_of_looking_everywhere() -> Non
     assert "1024×1024" in text
     assert "10^1,233" in text  # 2 to the power of 64 · 64
     found = architecture.layers(settings(grid=64), 3)
-    assert architecture.fully_connected(found) > 100 * architecture.multiply_adds(found)
+    assert architecture.fully_connected(found) > 50 * architecture.multiply_adds(found)
 
 
 def test_the_table_needs_no_torch() -> None:

@@ -20,7 +20,7 @@ from strokewise.params import Network as Settings
 LINES = ("horizontal", "vertical", "rising", "falling")
 NAMES = ("lines", "curves", "shapes")
 LINE_KERNEL = 2  # the article's: squares of 2×2 pixels, each looked at once
-SMALLEST = 4  # a depth that follows the grid stops before the map gets smaller: 4×4 still says what is where
+SMALLEST = 2  # a depth that follows the grid stops before the map gets smaller: 2×2 still says what is where
 POOL = 2
 GRIDS = (64, 128, 256, 512, 1024)  # that the table compares
 HEADER = (
