@@ -30,6 +30,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "mlflow": {"registry"},
     "pyarrow": {"dataset", "stages.evaluate"},
     "matplotlib": {"figures"},
+    "PIL": {"explain.png"},
     "pydantic": {"params", "wording", "registry.serving"},
     "ruamel": {"params"},
     "tqdm": {"progress"},

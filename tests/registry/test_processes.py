@@ -22,8 +22,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from strokewise import pictures
 from strokewise.params import Params
-from strokewise.registry import packing, server, store, versions
+from strokewise.registry import server, store, versions
 from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ print(json.dumps([model.metadata.signature.to_dict(), sorted(set(sys.modules) & 
 
 def stranger(uri: str, root: Path, scene: Any) -> list[Any]:
     """What a process without strokewise on its path gets from a registered model."""
-    text = base64.b64encode(packing.png(scene)).decode()
+    text = base64.b64encode(pictures.encode(scene)).decode()
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER, uri],
         input=json.dumps([text, scene.tolist()]),

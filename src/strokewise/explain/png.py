@@ -1,17 +1,17 @@
 """Small maps (h, w) of numbers -> PNG files as `data:` addresses, to stand in a page that needs nothing beside it.
 
-Written with the standard library: a palette of 255 colours from rust through white to ink and one for gaps, and the
-rows of bytes, deflated. The same numbers give the same bytes.
+A palette of 255 colours goes from rust through white to ink, and one more is for gaps. The same numbers give the same
+bytes.
 """
 
 import base64
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Bytes = NDArray[np.uint8]
 
@@ -26,13 +26,13 @@ def encode(pixels: Bytes) -> bytes:
 
     Pixels (h, w, 3) are taken as the colours they are.
     """
-    height, width = pixels.shape[:2]
-    rows = np.zeros((height, pixels[0].size + 1), np.uint8)  # each row begins with its filter: none
-    rows[:, 1:] = pixels.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if pixels.ndim == 3 else 3, 0, 0, 0)  # 8 bits a value
-    palette = [] if pixels.ndim == 3 else [(b"PLTE", _palette()), (b"tRNS", b"\0")]
-    chunks = [(b"IHDR", header), *palette, (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+    image, options = Image.fromarray(pixels), {"compress_level": 9}
+    if pixels.ndim == 2:
+        image.putpalette(_palette())
+        options["transparency"] = GAP
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
 
 
 def address(pixels: Bytes) -> str:
@@ -67,7 +67,3 @@ def _palette() -> bytes:
     share = (np.arange(256)[:, np.newaxis] - ZERO) / 127
     colours = 255 - np.abs(np.clip(share, -1, 1)) * (255 - np.where(share < 0, RUST, INK))
     return bytes(np.rint(colours).astype(np.uint8))
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

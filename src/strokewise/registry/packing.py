@@ -7,17 +7,15 @@ are put side by side; there is no pickle. The requirements are the versions inst
 import base64
 import json
 import shutil
-import struct
 import tempfile
-import zlib
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise import sources
+from strokewise import pictures, sources
 from strokewise.registry.state import Made
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ def pack(made: Made, example: NDArray[np.uint8], folder: Path, description: "Mod
             pip_requirements=requirements(made.kind),
             mlflow_model=description,
         )
-    inputs = [base64.b64encode(png(example)).decode()]
+    inputs = [base64.b64encode(pictures.encode(example)).decode()]
     (folder / "input_example.json").write_text(json.dumps(inputs), encoding="utf-8")
     (folder / "serving_input_example.json").write_text(json.dumps({"inputs": inputs}, indent=2), encoding="utf-8")
     description.saved_input_example_info = {
@@ -85,18 +83,3 @@ def _code(kind: str, package: Path) -> Path:
         shutil.copyfile(path, copy)
     (package / "__init__.py").touch()
     return package
-
-
-def png(scene: NDArray[np.uint8]) -> bytes:
-    """uint8 (H, W) or (H, W, 3) as a PNG (RFC 2083): four chunks, no filter."""
-    height, width = scene.shape[:2]
-    colour = 0 if scene.ndim == 2 else 2
-    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(scene))
-    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    parts: list[Any] = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")]
-    chunks = [struct.pack(">I", len(data)) + kind + data + _check(kind + data) for kind, data in parts]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def _check(data: bytes) -> bytes:
-    return struct.pack(">I", zlib.crc32(data))
