@@ -119,7 +119,9 @@ def _foretold(decision: Mapping[str, Any]) -> Outcome:
 def summary(made: State, outcome: Outcome, dry_run: bool = False) -> str:
     """How the pipeline ends: the comparison, the decision with its reasons, where to look and what to type next."""
     paired = made.metrics["paired"]
-    significant = "significant" if paired["p"] < 0.05 and not paired["low"] <= 0 <= paired["high"] else "not significant"
+    significant = (
+        "significant" if paired["p"] < 0.05 and not paired["low"] <= 0 <= paired["high"] else "not significant"
+    )
     lines = [
         ("CNN", _accuracy(made.cnn.measured)),
         ("Baseline", f"{_accuracy(made.baseline.measured)}   {made.baseline.measured.get('choice', '')}".rstrip()),
