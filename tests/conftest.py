@@ -1,6 +1,7 @@
 """What every test stands on: an environment without the user's settings, and the checkout under test."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,20 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def root() -> Path:
     """The checkout under test."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def readme_commands(root: Path) -> list[str]:
+    """The lines of the README's shell blocks, without their comments, in their order."""
+    blocks = re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="session")
+def readme_excused() -> dict[str, str]:
+    """The commands of the README that `test_pipeline.py` does not run, and why."""
+    return {
+        "make repro": "sets up an environment from the registry: minutes; what it runs is `dvc repro`",
+        "make test": "is what runs this",
+        "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
+    }

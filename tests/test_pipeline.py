@@ -32,6 +32,10 @@ TOY = {  # as small as still lets the CNN win: what is tested is the plumbing, n
     "register": {"margin": 0.0, "alpha": 0.9, "floor": 0.0},
 }
 BIN = Path(sys.executable).parent
+HOUSE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">
+  <path d="M10 50 L50 10 L90 50 M20 42 V90 H80 V42 M42 90 V62 H58 V90" fill="none" stroke="black"/>
+</svg>
+"""
 
 
 class Project:
@@ -214,14 +218,28 @@ def test_dvc_as_its_users_know_it(project: Project) -> None:
     assert "mistakes.png" in page
 
 
-def test_an_experiment_is_compared_and_leaves_runs(project: Project) -> None:
-    runs = len(project.mlflow()["runs"])
-    project.run("dvc", "exp", "run", "--name", "shorter", "-S", "train.epochs=3")
-    assert len(project.mlflow()["runs"]) > runs
-    assert re.search(r"train\.epochs\s+12\s+3", project.run("dvc", "params", "diff"))
-    assert "cnn.accuracy" in project.run("dvc", "metrics", "diff")
-    assert "shorter" in project.run("dvc", "exp", "show", "--csv")
+def test_every_command_of_the_readme_works(
+    project: Project, readme_commands: list[str], readme_excused: dict[str, str]
+) -> None:
+    """In their order, in a folder with a drawing and an outline; what they are said to do is seen afterwards."""
+    runs, known = len(project.mlflow()["runs"]), project.run("dvc", "exp", "list")
+    scene = sorted((project.folder / "data" / "report" / "explain").glob("*.png"))[0]
+    shutil.copy(scene, project.folder / "drawing.png")
+    (project.folder / "house.svg").write_text(HOUSE)
+    for command in readme_commands:
+        if command not in readme_excused:
+            said = project.run("sh", "-c", command)
+            if command.startswith("strokewise predict"):
+                assert re.match(r"\w+ +\d+% drawing\.png", said)
+            if command.startswith("dvc exp run"):
+                assert re.search(r"train\.epochs\s+12\s+40", project.run("dvc", "params", "diff"))
+                assert "cnn.accuracy" in project.run("dvc", "metrics", "diff")
+    assert known != project.run("dvc", "exp", "list")
+    assert len(project.mlflow()["runs"]) == runs + 4  # a CNN and a baseline for each of two new states
+    assert "house" in json.loads((project.folder / "data" / "model" / "config.json").read_text())["shapes"]
+    assert project.mlflow()["aliases"]["strokewise"].keys() >= {"champion", "challenger"}, "it knows other shapes"
     project.run("git", "reset", "--quiet", "--hard")
+    project.run("git", "clean", "--quiet", "--force", "-d")
     project.run("dvc", "checkout")
 
 
