@@ -108,6 +108,19 @@ def test_one_weak_shape_refuses() -> None:
     assert decide(weak, rules=Register(margin=0.02, alpha=0.01, floor=0.695)).outcome == "champion"
 
 
+def test_other_is_no_shape_and_needs_no_floor() -> None:
+    others = np.flatnonzero(LABELS == SHAPES.index("other"))
+    lost = GOOD.copy()
+    lost[others[::2]] = SHAPES.index("star")
+    decision = decide(lost)
+    assert decision.outcome == "champion"
+    assert decision.numbers["recall"]["other"] < RULES.floor
+    stars = np.flatnonzero(LABELS == SHAPES.index("star"))
+    lost = GOOD.copy()
+    lost[stars[::2]] = SHAPES.index("other")
+    assert decide(lost).outcome == "refused"
+
+
 def test_a_shape_without_a_test_painting_refuses_unless_no_floor_is_asked() -> None:
     labels = np.zeros(PAINTINGS, dtype=np.int64)
     for floor, outcome in ((0.7, "refused"), (0.0, "champion")):

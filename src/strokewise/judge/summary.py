@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from strokewise.judge import statistics
 from strokewise.judge.statistics import Floats, Ints, Share
 
-OTHER = "other"
 BINS = 5  # of a factor that is a number, each with about as many paintings
 
 
@@ -40,8 +39,8 @@ def model(labels: Ints, probabilities: Floats, shapes: tuple[str, ...]) -> dict[
             )
         },
     }
-    if OTHER in shapes:
-        rejected = statistics.rejected(labels, said, shapes.index(OTHER))
+    if statistics.OTHER in shapes:
+        rejected = statistics.rejected(labels, said, shapes.index(statistics.OTHER))
         found |= {"rejected": rejected.value, "rejected_interval": _interval(rejected)}
     return found
 
@@ -78,7 +77,7 @@ def sentences(metrics: dict[str, Any]) -> list[str]:
     weakest = min(recalls, key=recalls.__getitem__)
     told.append(f"Its weakest shape is {weakest}: {_percent(recalls[weakest])} of them are recognised.")
     if cnn.get("rejected") is not None:
-        told.append(f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {OTHER}.")
+        told.append(f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {statistics.OTHER}.")
     return told
 
 
