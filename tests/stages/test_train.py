@@ -247,7 +247,7 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 
 @pytest.mark.slow
 def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
-    words, environment = command(root)
+    words, environment = command(root, "train.epochs=400")  # long enough for checkpoints by the clock
     started = time.monotonic()
     subprocess.run([sys.executable, *words], env=environment, check=True)
     took = time.monotonic() - started
@@ -259,7 +259,7 @@ def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
         running = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.DEVNULL)
         time.sleep(lot.uniform(0.3, 0.9) * took)
         running.send_signal(kind)
-        assert running.wait() in (-9, 130, 0)
+        assert running.wait() in (-9, 130, -2, 0)  # -2: Ctrl-C while Python still imports
     subprocess.run([sys.executable, *words], env=environment, check=True)
     assert model() == whole
 
