@@ -247,7 +247,11 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 
 @pytest.mark.slow
 def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
-    words, environment = command(root, "train.epochs=400")  # long enough for checkpoints by the clock
+    words, environment = command(root, "train.epochs=100")
+    often = (
+        "from strokewise import cli; from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; cli.main()"
+    )
+    words = ["-c", often, *words[2:]]
     started = time.monotonic()
     subprocess.run([sys.executable, *words], env=environment, check=True)
     took = time.monotonic() - started
