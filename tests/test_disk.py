@@ -34,6 +34,32 @@ def test_after_a_failure_the_old_stands_and_nothing_else_is_left(tmp_path: Path,
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/a"]
 
 
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("old")
+    with pytest.raises(IsADirectoryError, match="folder"):
+        disk.write_text(tmp_path / "folder", "new")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/a"]
+
+
+def test_what_stood_there_comes_back_if_nothing_can_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def replace_it() -> None:
+        with disk.replacing(tmp_path / "folder") as fresh:
+            fresh.mkdir()
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("old")
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_it()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/a"]
+
+
 def test_json_has_the_same_bytes_for_the_same_value_and_refuses_what_json_has_no_word_for(tmp_path: Path) -> None:
     disk.write_json(tmp_path / "a", {"b": 1, "a": [0.1]})
     disk.write_json(tmp_path / "b", {"a": [0.1], "b": 1})

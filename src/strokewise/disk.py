@@ -5,6 +5,7 @@ within a queued DVC experiment, whose working copy is thrown away.
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -27,17 +28,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an exception nothing is left and what stood at `path` before still stands. A file is replaced by one
     rename; a folder needs two, as none can be renamed onto another: a kill between them leaves the place empty,
-    never mixed.
+    never mixed. Raises IsADirectoryError where a file is to take the place of a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     box = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    fresh = box / path.name
+    fresh, old = box / path.name, box / f"{path.name}.old"
     try:
         yield fresh
         if path.is_dir():
-            path.rename(box / f"{path.name}.old")
+            if not fresh.is_dir():  # a file never takes a folder's place, with all that is in it
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            path.rename(old)
         fresh.replace(path)
     finally:
+        if old.exists() and not path.exists():  # interrupted between the two
+            old.rename(path)
         shutil.rmtree(box, ignore_errors=True)
 
 
