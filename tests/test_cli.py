@@ -71,7 +71,16 @@ def test_a_stage_without_its_inputs_says_what_to_run(stage: str, root: Path, tmp
     assert {path.name for path in tmp_path.iterdir()} <= {"params.yaml", ".strokewise"}
 
 
-@pytest.mark.parametrize(("error", "code"), [(UserError("a\nb"), 2), (Refusal("no"), 3), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("a\nb"), 2),
+        (Refusal("no"), 3),
+        (KeyboardInterrupt(), 130),
+        (OSError(28, "No space left on device"), 2),
+        (PermissionError(13, "Permission denied", "data/report"), 2),
+    ],
+)
 def test_exit_codes(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +109,7 @@ def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path) -> No
 
 def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path) -> None:
     (drawing.parent / "broken.png").write_bytes(drawing.read_bytes()[:60])
-    missing = drawing.parent / "missing.png"
+    missing = drawing.parent / f"{'missing' * 40}.png"  # longer than a name can be
     done = strokewise("predict", str(drawing.parent), str(missing), "--json", "--model", str(model), cwd=drawing.parent)
     broken, good, absent = (json.loads(line) for line in done.stdout.splitlines())
     assert set(broken) == set(absent) == {"path", "error"}
@@ -116,10 +125,15 @@ def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, dr
         (["predict", ".", "--model", "nowhere/model"], "no model in nowhere/model"),
         (["predict", ".", "--model", "champion"], "champion"),
         (["predict", "--model", "x"], "Missing argument"),
+        (["predict", ".", "--model", "x" * 300], "models:/strokewise@xxx"),
+        (["explain", "a.png", "--output", "."], "is a directory"),
+        (["explain", "a.png", "--set", "explain.maps=3"], "--params and --set are for the stage"),
+        (["explain", "--output", "page.html"], "--output and --model are for pictures of your own"),
+        (["explain", "a", "b", "--compare", "--model", "c"], "--compare takes the model folders themselves"),
         (["tarin"], "No such command"),
     ],
 )
-def test_what_predict_cannot_do_is_said(words: list[str], message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_said(words: list[str], message: str, tmp_path: Path) -> None:
     done = strokewise(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr

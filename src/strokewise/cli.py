@@ -1,6 +1,7 @@
 """The door: Typer commands, one clear line for a user's mistake, exit codes. Imports nothing heavy itself."""
 
 import dataclasses
+import errno
 import importlib
 import itertools
 import json
@@ -33,6 +34,10 @@ Overrides = Annotated[
     ),
 ]
 PARAMS = Path("params.yaml")
+PAGE = Path("explained.html")
+MODEL = Path("data/model")
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def _version(wanted: bool) -> None:
@@ -113,19 +118,24 @@ def explain(
         typer.Argument(help="Pictures or folders of them (or models, with --compare).", show_default=False),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The page about pictures of your own.")
-    ] = Path("explained.html"),
-    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The model that sees them.")] = Path(
-        "data/model"
-    ),
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="The page about pictures of your own."),
+    ] = PAGE,
+    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The model that sees them.")] = MODEL,
     compare: Annotated[bool, typer.Option("--compare", help="Set model folders side by side on one page.")] = False,
     params: ParamsFile = PARAMS,
     overrides: Overrides = None,
 ) -> None:
     """Show what the CNN saw in one painting of every shape -> data/report/index.html; or in any pictures."""
     if not paths and not compare:
+        if (output, model) != (PAGE, MODEL):
+            raise UserError("--output and --model are for pictures of your own; name some, or leave both out")
         run_stage("explain", params, overrides)
         return
+    if overrides or params != PARAMS:
+        raise UserError("--params and --set are for the stage; pictures of your own and --compare take neither")
+    if compare and model != MODEL:
+        raise UserError("--compare takes the model folders themselves; name them all, without --model")
     from strokewise import recogniser
     from strokewise.stages.explain import compare_models, explain_pictures
 
@@ -265,5 +275,12 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in FULL | BARRED:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        todo = "make room" if error.errno in FULL else "allow it"
+        typer.echo(f"strokewise: {what}; {todo} and run it again", err=True)
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -94,7 +94,7 @@ def load(model: str | Path | None = None) -> Recogniser:
                 "no champion is registered and there is no data/model here; run `make repro`, or name a --model"
             )
         return Recogniser(folder)
-    if isinstance(model, str) and not Path(model).is_dir():
+    if isinstance(model, str) and not _is_folder(Path(model)):
         if model.startswith("models:/"):
             return Recogniser(versions.folder(model))
         if "/" not in model and os.sep not in model:
@@ -105,10 +105,18 @@ def load(model: str | Path | None = None) -> Recogniser:
 def files(paths: Iterable[Path]) -> Iterator[Path]:
     """The pictures that `paths` name: files as they are, folders searched to any depth, in sorted order."""
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         else:
             yield path
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; a name that no file can have (too long) is told by whoever opens it."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
