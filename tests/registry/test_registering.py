@@ -427,6 +427,12 @@ def test_results_that_are_missing(path: str, message: str, project: Put, params:
         register(params)
 
 
+def test_curves_that_are_no_numbers(project: Put, params: Params) -> None:
+    (project() / "data/model/history.csv").write_text("epoch,loss\n1,little\n")
+    with pytest.raises(ModelError, match=r"history.csv cannot be read: .*'little'; run `strokewise train`"):
+        register(params)
+
+
 def test_a_report_about_another_model(project: Put, params: Params) -> None:
     root = project()
     config = root / "data/model/config.json"

@@ -48,7 +48,8 @@ def test_addresses_of_servers_and_databases(uri: str, served: bool, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "uri", ["htp://x", "file:///home/mlruns", "/home/mlruns", "sqlite:///", "sqlite://", "http://", "databricks"]
+    "uri",
+    ["htp://x", "file:///mlruns", "/home/mlruns", "sqlite:///", "sqlite://", "http://", "http://[::1", "databricks"],
 )
 def test_a_wrong_uri_is_told_in_one_line(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -89,8 +89,9 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _answers(url: str) -> bool:
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would look on its own machine
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=1):  # noqa: S310 - our own URL
+        with straight.open(f"{url}/health", timeout=1):
             return True
     except (urllib.error.URLError, OSError):
         return False

@@ -8,7 +8,6 @@ its `error`, the others all the same.
 """
 
 import base64
-import binascii
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,12 +87,13 @@ def _decoded(given: Any) -> Any:
 
     if isinstance(given, bytes):
         return given
-    try:
-        if isinstance(given, str):
+    if isinstance(given, str):
+        try:
             return base64.b64decode(given.rpartition(",")[2], validate=True)  # also a browser's data:image/png;base64,
+        except ValueError:  # binascii's is one, and so is that for letters beyond ASCII
+            raise PictureError("this text is not base64; send the bytes of a picture as base64") from None
+    try:
         return np.asarray(given)
-    except binascii.Error:
-        raise PictureError("this text is not base64; send the bytes of a picture as base64") from None
     except ValueError:
         raise PictureError("this is no array: its rows differ in length; send (H, W), (H, W, 3) or (H, W, 4)") from None
 

@@ -109,8 +109,11 @@ def history(made: Made) -> list[dict[str, float]]:
     path = made.folder / "history.csv"
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    except (OSError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; run `strokewise train`") from None
 
 
 def answers(state: State) -> tuple[list[int], list[int], list[int]]:

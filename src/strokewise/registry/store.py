@@ -127,12 +127,19 @@ def address() -> Address:
         return _sqlite(disk.home() / given.removeprefix("sqlite:///"))
     if scheme in SQL and "://" in given:
         return Address(given, None, disk.home() / "mlruns")
-    if scheme in ("http", "https") and urlsplit(given).hostname:
+    if scheme in ("http", "https") and _hostname(given):
         return Address(given.rstrip("/"), None, None)
     raise RegistryError(
         f"{VARIABLE} is {given!r}; it must be a server (http://host:port) or a database (sqlite:///file.db, "
         f"postgresql://…): set it right, or unset it to use this project's own mlflow.db"
     )
+
+
+def _hostname(uri: str) -> str | None:
+    try:
+        return urlsplit(uri).hostname
+    except ValueError:  # an IPv6 address without its end
+        return None
 
 
 def _sqlite(database: Path) -> Address:
