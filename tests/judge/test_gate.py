@@ -109,13 +109,13 @@ def test_one_weak_shape_refuses() -> None:
 
 
 def test_other_is_no_shape_and_needs_no_floor() -> None:
-    others = np.flatnonzero(LABELS == SHAPES.index("other"))
+    others = np.flatnonzero(SHAPES.index("other") == LABELS)
     lost = GOOD.copy()
     lost[others[::2]] = SHAPES.index("star")
     decision = decide(lost)
     assert decision.outcome == "champion"
     assert decision.numbers["recall"]["other"] < RULES.floor
-    stars = np.flatnonzero(LABELS == SHAPES.index("star"))
+    stars = np.flatnonzero(SHAPES.index("star") == LABELS)
     lost = GOOD.copy()
     lost[stars[::2]] = SHAPES.index("other")
     assert decide(lost).outcome == "refused"

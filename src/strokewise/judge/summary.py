@@ -77,7 +77,9 @@ def sentences(metrics: dict[str, Any]) -> list[str]:
     weakest = min(recalls, key=recalls.__getitem__)
     told.append(f"Its weakest shape is {weakest}: {_percent(recalls[weakest])} of them are recognised.")
     if cnn.get("rejected") is not None:
-        told.append(f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {statistics.OTHER}.")
+        told.append(
+            f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {statistics.OTHER}."
+        )
     return told
 
 
