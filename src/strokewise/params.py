@@ -88,7 +88,7 @@ class Generate(Section):
     train: int = Field(ge=1)
     """Paintings to learn from."""
     validation: int = Field(ge=1)
-    """Paintings that choose the best epoch."""
+    """Paintings that training is watched on; nothing is learned from them."""
     test: int = Field(ge=1)
     """Paintings that judge; never looked at before `evaluate`."""
     canvas: int = Field(ge=32, le=2048)
