@@ -249,7 +249,8 @@ def _enter(found: NDArray[np.uint8], start: int, images: pa.ChunkedArray, split:
         try:
             found[at] = pictures.picture(image["bytes"].as_py() or b"", found.shape[1])
         except PictureError as error:
-            raise DatasetError(f"painting {at} of {split} cannot be used: {error}") from None
+            told = f"painting {at} of {split} cannot be used ({error})"
+            raise DatasetError(f"{told}; delete the folder of {split} and run `strokewise generate`") from None
 
 
 def _name(split: str, index: int) -> str:

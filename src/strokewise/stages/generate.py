@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -159,9 +159,9 @@ def _forget_others(scratch: Path) -> None:
     """Throw away unfinished work of other parameters that nobody has touched for a week."""
     for folder in scratch.parent.iterdir():
         if folder.is_dir() and folder != scratch:
-            touched = max((path.stat().st_mtime for path in [folder, *folder.rglob("*")]), default=0)
-            if touched < time.time() - KEPT_S:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # somebody is painting there: files come and go
+                if max(path.stat().st_mtime for path in [folder, *folder.rglob("*")]) < time.time() - KEPT_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
