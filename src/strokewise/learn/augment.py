@@ -147,25 +147,35 @@ def _back(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[T
     What was turned or stretched is made as large as it was and put where it was, as the door would do, and only then
     zoomed and shifted.
     """
-    was, now = _box(batch, torch.eye(2, device=batch.device).expand_as(linear)), _box(batch, linear)
-    larger = (was[1] / now[1]).amin(1) * zoom
+    ends = _ends(batch)
+    was, now = _box(ends), _box(ends @ linear.transpose(1, 2))
+    larger = (was[1] / now[1]) * zoom.unsqueeze(1)
     back = torch.linalg.inv(linear)
-    old = back / larger.view(-1, 1, 1)
+    old = back / larger.unsqueeze(2)
     return old, (back @ now[0].unsqueeze(2) - old @ (was[0] + shift).unsqueeze(2)).squeeze(2)
 
 
-def _box(batch: Tensor, linear: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre (N, 2) and half the longer side (N, 1) of the box around the ink, after the linear map."""
-    at = _centres(batch.shape[-1], batch.device)
-    y, x = torch.meshgrid(at, at, indexing="ij")
-    inked = batch.squeeze(1) > INKED
-    low, high = [], []
-    for row in linear.unbind(1):  # gives the new x, then the new y, of every pixel
-        place = row[:, 0].view(-1, 1, 1) * x + row[:, 1].view(-1, 1, 1) * y  # (N, G, G)
-        low.append(torch.where(inked, place, 9.0).amin((1, 2)))  # beyond any place
-        high.append(torch.where(inked, place, -9.0).amax((1, 2)))
-    least, most = torch.stack(low, 1), torch.stack(high, 1)
-    return (least + most) / 2, ((most - least) / 2).abs().amax(1, keepdim=True)
+def _ends(batch: Tensor) -> Tensor:
+    """(N, 2G, 2): the first and the last inked place of each row, between which lies all ink; an empty row has none.
+
+    A linear map is greatest and least at one of them, so that the other pixels need not be looked at.
+    """
+    N, _, grid, _ = batch.shape
+    at = _centres(grid, batch.device)
+    inked = (batch.view(N, grid, grid) > INKED).float()
+    last = (inked * (at + 2)).amax(2) - 2  # -2 where there is none
+    first = 2 - (inked * (2 - at)).amax(2)
+    x = torch.cat([first, last], 1)
+    x = torch.where(x.abs() < 1, x, torch.nan)
+    return torch.stack([x, at.repeat(2).expand(N, -1) + 0 * x], 2)
+
+
+def _box(places: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre (N, 2) and half the longer side (N, 1) of the box around places (N, M, 2); without any, the frame's."""
+    least = places.nan_to_num(nan=torch.inf).amin(1)
+    most = places.nan_to_num(nan=-torch.inf).amax(1)
+    least, most = least.nan_to_num(posinf=-1.0), most.nan_to_num(neginf=1.0)
+    return (least + most) / 2, ((most - least) / 2).amax(1, keepdim=True)
 
 
 def bend(batch: Tensor, linear: Tensor, shift: Tensor, knots: Tensor) -> Tensor:
