@@ -85,7 +85,7 @@ def add_gradients(team: Team, network: nn.Module, *figures: Tensor) -> list[Tens
         return list(figures)
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     sums = add(team, torch.cat([value.reshape(-1).float() for value in (*gradients, *figures)]))
-    parts = sums.split([value.numel() for value in (*gradients, *figures)])
+    parts = torch.split(sums, [value.numel() for value in (*gradients, *figures)])
     for gradient, part in zip(gradients, parts, strict=False):
         gradient.copy_(part.view(gradient.shape))
     return [part.view(()) for part in parts[len(gradients) :]]
@@ -145,7 +145,7 @@ class _Sum(torch.autograd.Function):
         return add(team, value.clone())
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return add(ctx.team, gradient.clone()), None
 
 

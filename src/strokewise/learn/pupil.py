@@ -7,6 +7,7 @@ where a training stands is told by its step alone.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,11 +47,12 @@ def begin(shapes: Sequence[str], architecture: Architecture, settings: Train, te
     with torch.random.fork_rng(devices=[]):  # layers take their first weights from the global generator
         torch.manual_seed(generator(settings.seed, WEIGHTS).initial_seed())
         network = Network(shapes, architecture)
-    network = network.to(team.device, memory_format=torch.channels_last)
+    network = network.to(team.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack this form
     average = copy.deepcopy(network).eval()
     distributed.synchronise(team, network)
     parameters = list(network.parameters())
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [value for value in parameters if value.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [value for value in parameters if value.ndim <= 1]},  # biases and scales do not decay
     ]
