@@ -118,6 +118,17 @@ def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, dr
     assert "2 of 3 pictures could not be read" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take names in UTF-8 only")
+def test_a_name_that_is_no_text_is_shown_as_it_can_be(
+    model: Path, drawing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # what most locales mean
+    drawing.rename(drawing.parent / os.fsdecode(b"\xff.png"))
+    done = strokewise("predict", str(drawing.parent), "--model", str(model), cwd=drawing.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\\udcff.png\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import importlib
+import io
 import itertools
 import json
 import os
@@ -270,6 +271,8 @@ def main() -> None:
     # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         app()
     except UserError as error:
