@@ -1,5 +1,4 @@
-"""Networks side by side -> one HTML page: their line filters, what these find in the same pictures, what they "
-"answer."""
+"""Networks side by side -> one HTML page: their line filters, what these find in the same pictures, the answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

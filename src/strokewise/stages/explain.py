@@ -85,7 +85,7 @@ def explain_pictures(paths: Sequence[Path], model: Path, output: Path) -> Path:
     if flat.FOLDER.is_dir() and (beside := flat.load()).shapes == trained.shapes and beside.grid == trained.grid:
         baseline = beside.probabilities
     stories = [
-        story.tell(trained, scene, picture, memory, baseline, path.name)
+        story.tell(trained, scene, picture, memory, baseline, path.name.encode(errors="backslashreplace").decode())
         for path, scene, picture in progress.track(seen, len(seen), "explain", "pictures")
     ]
     disk.write_text(output, report.page(trained, stories, None, MAPS))
