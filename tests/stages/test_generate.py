@@ -292,9 +292,9 @@ def started(project: Path, root: Path) -> "subprocess.Popen[str]":
 
 
 def session(process: "subprocess.Popen[str]") -> list[tuple[int, str]]:
-    """Pid and command of what still lives in the session of `process`, itself left out."""
+    """Pid and command of what still lives in the process group of `process`, itself left out."""
     listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pid=,sess=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
     )
     found = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
     return [
