@@ -85,11 +85,11 @@ class Generate(Section):
 
     seed: int = Field(ge=0, lt=2**63)
     """Another seed is another data set."""
-    train: int = Field(ge=1)
+    train: int = Field(ge=1, le=1_000_000_000)
     """Paintings to learn from."""
-    validation: int = Field(ge=1)
+    validation: int = Field(ge=1, le=1_000_000_000)
     """Paintings that training is watched on; nothing is learned from them."""
-    test: int = Field(ge=1)
+    test: int = Field(ge=1, le=1_000_000_000)
     """Paintings that judge; never looked at before `evaluate`."""
     canvas: int = Field(ge=32, le=2048)
     """Width and height of a painting, in pixels."""
@@ -135,7 +135,7 @@ class Train(Section):
 
     seed: int = Field(ge=0, lt=2**63)
     """Decides the first weights, the order of the paintings and their augmentation."""
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=1_000_000)
     """Times that every painting is looked at."""
     batch_size: int = Field(ge=1)
     """Paintings a step, over all processes together."""

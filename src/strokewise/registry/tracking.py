@@ -187,7 +187,7 @@ def _parameters(made: State, model: Made) -> dict[str, str]:
     sections = {"network": "network", "training": "train", "baseline": "baseline", "versions": "versions"}
     for key, section in sections.items():
         values |= dict(_flat(model.config.get(key, {}), section, "."))
-    for key in ("grid", "choice", "copies", "best_epoch", "parameters"):
+    for key in ("grid", "choice", "copies", "parameters"):
         if key in model.config:
             values[key] = model.config[key]
     return {name: str(value) for name, value in values.items()}

@@ -149,7 +149,7 @@ def _write(learner: Pupil, folder: Path, known: dict[str, Any]) -> None:
     versions = {name: version(name) for name in ("numpy", "strokewise", "torch")}
     try:
         with disk.replacing(folder) as fresh:
-            network.save(learner.average, fresh, {**known, "versions": versions, "best_epoch": len(learner.history)})
+            network.save(learner.average, fresh, {**known, "versions": versions})
             (fresh / "history.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     except OSError as error:
         raise ModelError(
