@@ -20,7 +20,7 @@ from strokewise.registry.state import State
 from strokewise.registry.store import Store, Unavailable
 from strokewise.registry.versions import Version
 
-PICTURES = ("data/report/mistakes.png", "data/report/explain/", "data/paintings/contact-sheet.png")
+PICTURES = ("data/report/index.html", "data/report/mistakes.png", "data/paintings/contact-sheet.png")
 WIDTH = 100  # characters a line of reasons
 NEXT = {
     "strokewise predict drawing.png": "recognise a drawing of your own",
