@@ -21,7 +21,7 @@ MAKES = {
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """A network small enough to be made anew for every test."""
-    return Params.load().network.model_copy(update={"grid": 32, "width": 8, "extra": 3})
+    return Params.load().network.model_copy(update={"grid": 32, "width": 8, "extra": 3, "hidden": 16})
 
 
 @pytest.fixture(params=MAKES)

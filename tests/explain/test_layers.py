@@ -110,7 +110,7 @@ def test_steps_are_called_what_the_article_calls_them(plain: Network, pictures: 
         "curves: normalisation",
         "curves: activation",
     ]
-    assert [step.title for step in found[-2:]] == ["flatten", "fully connected"]
+    assert [step.title for step in found[-4:]] == ["flatten", "fully connected", "activation", "fully connected"]
     assert found[0].size == "7 maps of 16×16"
     assert found[-1].size == "3 numbers"
 
