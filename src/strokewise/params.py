@@ -194,7 +194,7 @@ class Register(Section):
     alpha: float = Field(gt=0, lt=1)
     """And by chance less often than this (exact McNemar test)."""
     floor: float = Field(ge=0, le=1)
-    """And no shape's recall is below this (`other` is no shape)."""
+    """And no shape's recall is below this."""
 
 
 class Params(Section):

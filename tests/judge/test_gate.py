@@ -108,16 +108,9 @@ def test_one_weak_shape_refuses() -> None:
     assert decide(weak, rules=Register(margin=0.02, alpha=0.01, floor=0.695)).outcome == "champion"
 
 
-def test_other_is_no_shape_and_needs_no_floor() -> None:
-    others = np.flatnonzero(SHAPES.index("other") == LABELS)
+def test_other_has_the_same_floor_as_every_shape() -> None:
     lost = GOOD.copy()
-    lost[others[::2]] = SHAPES.index("star")
-    decision = decide(lost)
-    assert decision.outcome == "champion"
-    assert decision.numbers["recall"]["other"] < RULES.floor
-    stars = np.flatnonzero(SHAPES.index("star") == LABELS)
-    lost = GOOD.copy()
-    lost[stars[::2]] = SHAPES.index("other")
+    lost[np.flatnonzero(LABELS == SHAPES.index("other"))[::2]] = SHAPES.index("star")
     assert decide(lost).outcome == "refused"
 
 

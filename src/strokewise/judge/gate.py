@@ -99,15 +99,9 @@ def _beaten_by_margin(pair: Paired, rules: Register) -> list[str]:
 
 
 def _weak_shapes(recalls: dict[str, float | None], floor: float) -> list[str]:
-    """What speaks against "no shape's recall is below `floor`"; a recall that nothing shows is not above it.
-
-    `other` is no shape but all that is none: its paintings differ more than any shape's, and one that is taken for a
-    shape is seen in that shape's precision and in the accuracy.
-    """
+    """What speaks against "no shape's recall is below `floor`"; a recall that nothing shows is not above it."""
     against = []
     for shape, recall in recalls.items():
-        if shape == statistics.OTHER:
-            continue
         if recall is None and floor > 0:
             against.append(f"No test painting shows {shape}, so its recall is unknown, and must be {_percent(floor)}.")
         elif recall is not None and recall < floor:
