@@ -110,8 +110,8 @@ def test_one_weak_shape_refuses() -> None:
 
 def test_other_has_the_same_floor_as_every_shape() -> None:
     lost = GOOD.copy()
-    others = np.flatnonzero(LABELS == SHAPES.index("other"))
-    lost[others[::2]] = SHAPES.index("star")
+    other = SHAPES.index("other")
+    lost[np.flatnonzero(LABELS == other)[::2]] = SHAPES.index("star")
     assert decide(lost).outcome == "refused"
 
 
