@@ -18,7 +18,7 @@ def test_the_map_names_every_file_of_the_package(root: Path) -> None:
 
 def test_every_path_in_the_readme_exists_or_is_made(root: Path) -> None:
     text = (root / "README.md").read_text()
-    made = ("data/paintings", "data/report", "data/outlines/house")
+    made = ("data/paintings", "data/model", "data/report", "data/outlines/house")
     for path in re.findall(r"`((?:data|src|tests)/[\w/.-]+)`", text) + re.findall(r"\]\(([^)#:]+)\)", text):
         assert path.startswith(made) or (root / path).exists(), path
 

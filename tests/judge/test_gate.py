@@ -111,7 +111,7 @@ def test_one_weak_shape_refuses() -> None:
 def test_other_has_the_same_floor_as_every_shape() -> None:
     lost = GOOD.copy()
     other = SHAPES.index("other")
-    lost[np.flatnonzero(LABELS == other)[::2]] = SHAPES.index("star")
+    lost[np.flatnonzero(other == LABELS)[::2]] = SHAPES.index("star")
     assert decide(lost).outcome == "refused"
 
 
