@@ -15,10 +15,10 @@ from strokewise import sources
 from strokewise.params import schema
 
 WINGS = ("paint", "learn", "judge", "explain", "registry")
-DOORS = ("__init__", "__main__", "cli", "recogniser", "registry.serving")  # what a user, or MLflow, calls
+DOORS = ("__init__", "__main__", "cli", "commands", "recogniser", "registry.serving")  # what a user, or MLflow, calls
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
-    "typer": {"cli"},
+    "typer": {"cli", "commands"},
     "cv2": {"paint", "pictures", "page"},
     "svgelements": {"paint.outlines"},
     "torch": {"network", "learn", "explain", "stages.train"},
@@ -66,7 +66,7 @@ def ours(path: Path) -> set[str]:
 def floor_of(module: str) -> tuple[int, str]:
     """How high a module stands, and its room: ground floor 0, wings 1, stages 2, doors 3."""
     top = module.split(".")[0]
-    if module in DOORS:
+    if module in DOORS or top in DOORS:
         return 3, module
     if top == "stages":
         return 2, module

@@ -1,0 +1,133 @@
+"""The commands that are stages: check the parameters, wait for one's turn, run `stages/<name>.py`."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strokewise.errors import Refusal, UserError
+
+app = typer.Typer()
+
+ParamsFile = Annotated[
+    Path,
+    typer.Option("--params", metavar="FILE", help="Parameters, if not those of this folder.", dir_okay=False),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set one parameter for this call, say train.epochs=40. Repeatable."
+    ),
+]
+PARAMS = Path("params.yaml")
+PAGE = Path("explained.html")
+MODEL = Path("data/model")
+
+
+def run_stage(name: str, params: Path, overrides: list[str] | None, alone: bool = True, **options: Any) -> Any:
+    """Check the parameters, wait for the same stage in this folder to end if it is to be `alone`, then run it."""
+    from strokewise import locking
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    stage = getattr(importlib.import_module(f"strokewise.stages.{name}"), name)
+    if not alone or os.environ.get("RANK", "0") != "0":  # torchrun's others belong to the one that holds the lock
+        return stage(checked, **options)
+    with locking.exclusive(Path(".strokewise") / f"{name}.lock"):
+        return stage(checked, **options)
+
+
+@app.command()
+def generate(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Paint only part K (from 1) of N parts, here or on another machine; without it, all parts are put"
+            " together and what is missing is painted.",
+        ),
+    ] = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", dir_okay=False, help="Only draw a sheet of examples, a row a shape."),
+    ] = None,
+) -> None:
+    """Paint the data set: SVG outlines -> imprecise paintings in data/paintings."""
+    whole = shard is None and preview is None
+    made = run_stage("generate", params, overrides, alone=whole, part=shard, preview=preview)
+    if not whole:
+        counts = f": {made.paintings:,} paintings, {made.found:,} of them found" if shard else ""
+        typer.echo(f"{made.folder}{counts}")
+
+
+@app.command()
+def train(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Train the CNN on the paintings -> data/model."""
+    run_stage("train", params, overrides)
+
+
+@app.command()
+def baseline(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Fit scikit-learn on the flattened pixels of the same paintings -> data/baseline."""
+    run_stage("baseline", params, overrides)
+
+
+@app.command()
+def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+    """Measure both models on the test paintings -> data/report."""
+    run_stage("evaluate", params, overrides)
+
+
+@app.command()
+def explain(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Pictures or folders of them (or models, with --compare).", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="The page about pictures of your own."),
+    ] = PAGE,
+    model: Annotated[Path, typer.Option("--model", metavar="FOLDER", help="The model that sees them.")] = MODEL,
+    compare: Annotated[bool, typer.Option("--compare", help="Set model folders side by side on one page.")] = False,
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Show what the CNN saw in one painting of every shape -> data/report/index.html; or in any pictures."""
+    if not paths and not compare:
+        if (output, model) != (PAGE, MODEL):
+            raise UserError("--output and --model are for pictures of your own; name some, or leave both out")
+        run_stage("explain", params, overrides)
+        return
+    if overrides or params != PARAMS:
+        raise UserError("--params and --set are for the stage; pictures of your own and --compare take neither")
+    if compare and model != MODEL:
+        raise UserError("--compare takes the model folders themselves; name them all, without --model")
+    from strokewise import recogniser
+    from strokewise.stages.explain import compare_models, explain_pictures
+
+    if compare:
+        done = compare_models(paths or [], output)
+    else:
+        done = explain_pictures(list(recogniser.files(paths or [])), model, output)
+    typer.echo(f"{done}: open it in a browser")
+
+
+@app.command()
+def register(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if the CNN is not the champion now.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Log both models in MLflow and let the gate decide whether the CNN becomes champion."""
+    done = run_stage("register", params, overrides, dry_run=dry_run)
+    if done.warning:
+        typer.echo(f"strokewise: warning: {done.warning}", err=True)
+    typer.echo(done.summary)
+    if strict and not done.champion:
+        raise Refusal("the CNN is not the champion (--strict); the lines above say why")

@@ -1,0 +1,65 @@
+"""The commands of someone who uses a model."""
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strokewise.commands.pipeline import PARAMS, Overrides, ParamsFile
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all scores.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
+        ),
+    ] = None,
+) -> None:
+    """Recognise the shape in pictures. One that cannot be read is named, the others still run."""
+    from strokewise import recogniser
+    from strokewise.errors import PictureError
+
+    loaded = recogniser.load(model)
+    shown, asked = itertools.tee(recogniser.files(paths))
+    count = failed = 0
+    for path, answer in zip(shown, loaded.stream(asked), strict=True):
+        count += 1
+        if isinstance(answer, PictureError):
+            failed += 1
+            problem = {"path": str(path), "error": str(answer)}
+            typer.echo(json.dumps(problem) if as_json else f"{'-':10}      {path}: {answer}", err=not as_json)
+        elif as_json:
+            typer.echo(json.dumps({"path": str(path), **dataclasses.asdict(answer)}))
+        else:
+            typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {path}")
+    if not count:
+        raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
+    if failed:
+        raise PictureError(f"{failed} of {count} pictures could not be read; the others are answered above")
+
+
+@app.command()
+def network(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    shapes: Annotated[
+        int | None, typer.Option(min=1, help="How many shapes it tells apart, if not those of data/outlines.")
+    ] = None,
+) -> None:
+    """Print the CNN layer by layer: what it sees and costs, and what looking at everything at once would cost."""
+    from strokewise import architecture
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    outlines = [path for path in Path("data/outlines").glob("*") if path.is_dir()]
+    typer.echo(architecture.table(checked.network, shapes or len(outlines) + 1))  # doodles are a shape too: `other`
