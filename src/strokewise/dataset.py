@@ -26,6 +26,7 @@ from strokewise import disk, pictures
 from strokewise.errors import DatasetError, PictureError
 
 FOLDER = Path("data/paintings")
+OTHER = "other"  # the shape of doodles: what is none of the others
 SPLITS = ("train", "validation", "test")
 ROWS = 1000  # paintings a shard
 GROUP = 100, 2**25  # rows, and bytes of their images, that are in memory at a time: whichever is less

@@ -122,7 +122,7 @@ def main() -> None:
         ours = paintings(catalogue, generate, folder.name, min(MOST, len(theirs)))
         mixed = np.random.default_rng(0).permutation(len(theirs))
         rows += [ours, theirs[mixed]]
-        if folder.name != outlines.OTHER:
+        if folder.name != dataset.OTHER:
             results.append(told_apart(ours, theirs, writers))
             print(
                 f"{folder.name}: told apart {results[-1]:.1%} ({len(ours)} of ours, {len(theirs)} of theirs)",

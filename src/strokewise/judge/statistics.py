@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 CONFIDENCE = 0.95
-OTHER = "other"  # the class of what is no shape
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise import dataset
 from strokewise.judge import statistics
 from strokewise.judge.statistics import Floats, Ints, Share
 
@@ -39,8 +40,8 @@ def model(labels: Ints, probabilities: Floats, shapes: tuple[str, ...]) -> dict[
             )
         },
     }
-    if statistics.OTHER in shapes:
-        rejected = statistics.rejected(labels, said, shapes.index(statistics.OTHER))
+    if dataset.OTHER in shapes:
+        rejected = statistics.rejected(labels, said, shapes.index(dataset.OTHER))
         found |= {"rejected": rejected.value, "rejected_interval": _interval(rejected)}
     return found
 
@@ -78,7 +79,7 @@ def sentences(metrics: dict[str, Any]) -> list[str]:
     told.append(f"Its weakest shape is {weakest}: {_percent(recalls[weakest])} of them are recognised.")
     if cnn.get("rejected") is not None:
         told.append(
-            f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {statistics.OTHER}."
+            f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {dataset.OTHER}."
         )
     return told
 

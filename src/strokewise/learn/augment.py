@@ -33,29 +33,34 @@ CUT = 0.2  # widest piece rubbed out, of the grid
 CUT_CHANCE = 0.5
 ANY_TURN = math.radians(90)  # a kind of which one was turned further has no right way up
 INKED = 0.25  # of full ink: what a drawing's frame is measured by
+FURTHEST = math.log(2.2)  # a stretch makes lines thick one way and thin the other: no further than this at once
+STRETCH_CHANCE = 0.5
 NOISE = 0.06  # standard deviation, of full ink
 
 
 @dataclass(frozen=True)
 class Freedom:
-    """How far each of N paintings may be turned, in radians, and whether it may be mirrored, and stay what it is."""
+    """How far each of N paintings may be turned (radians), mirrored and stretched, and stay what it is."""
 
     least: Tensor  # (N,)
     most: Tensor  # (N,)
     mirror: Tensor  # (N,) bool
+    turn: Tensor  # (N,): how far it is turned as it is: its own width lies along this
+    narrower: Tensor  # (N,): logarithm of the factor by which its width may change against its height
+    wider: Tensor  # (N,)
 
     def part(self, wanted: slice | Tensor) -> "Freedom":
         """The freedom of some of the paintings."""
-        return Freedom(self.least[wanted], self.most[wanted], self.mirror[wanted])
+        return Freedom(**{name: value[wanted] for name, value in vars(self).items()})
 
 
 def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> Freedom | None:
-    """What the paintings themselves show to be allowed: as far as others of their kind were turned, and mirrored.
+    """What the paintings themselves show to be allowed: as far as others of their kind were turned, mirrored, stretched.
 
     `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. None if they lack `turn`
-    (degrees) or `mirrored`: then nothing is known to be allowed.
+    (degrees), `mirrored` or `stretch`: then nothing is known to be allowed.
     """
-    if not {"turn", "mirrored", "variant"} <= factors.keys():
+    if not {"turn", "mirrored", "stretch", "variant"} <= factors.keys():
         return None
     turn, mirrored = np.radians(factors["turn"]), factors["mirrored"]
     _, kind = np.unique(np.stack([labels.astype(str), factors["variant"].astype(str)]), axis=1, return_inverse=True)
@@ -64,8 +69,16 @@ def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> F
     widest[widest > ANY_TURN] = math.pi
     mirror = np.zeros(kind.max() + 1, bool)
     np.logical_or.at(mirror, kind, mirrored)
-    least, most = -widest[kind] - turn, widest[kind] - turn
-    return Freedom(torch.tensor(least).float(), torch.tensor(most).float(), torch.tensor(mirror[kind]))
+    stretch = np.log(factors["stretch"])
+    slim, wide = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
+    np.minimum.at(slim, kind, stretch)
+    np.maximum.at(wide, kind, stretch)
+    numbers = (
+        torch.tensor(values).float()
+        for values in (-widest[kind] - turn, widest[kind] - turn, turn, slim[kind] - stretch, wide[kind] - stretch)
+    )
+    least, most, turned, narrower, wider = numbers
+    return Freedom(least, most, torch.tensor(mirror[kind]), turned, narrower, wider)
 
 
 @dataclass(frozen=True)
@@ -120,8 +133,13 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
     centre = torch.rand(count, 2, generator=generator)
     wanted = torch.rand(count, 1, generator=generator) < CUT_CHANCE
     half = torch.rand(count, 1, generator=generator) * wanted * (CUT / 2 * strength)
+    linear = rotation @ sheared * stretch.unsqueeze(1)
+    chance, far = torch.rand(2, count, generator=generator)
+    if freedom is not None:
+        far = freedom.narrower.clamp(min=-FURTHEST).lerp(freedom.wider.clamp(max=FURTHEST), far)
+        linear = linear @ _along(freedom.turn, far * (chance < STRETCH_CHANCE) * strength)
     return Amounts(
-        linear=rotation @ sheared * stretch.unsqueeze(1),
+        linear=linear,
         zoom=1 + uniform() * ZOOM,
         shift=uniform(2) * SHIFT * 2,  # the coordinates are 2 wide
         knots=torch.randn(count, 2, KNOTS, KNOTS, generator=generator) * (WARP * 2 * strength),
@@ -130,6 +148,15 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
         noise=uniform().abs() * NOISE,
         offsets=torch.rand(count, 2, generator=generator),
         field=torch.randn(2 * grid, 2 * grid, generator=generator),
+    )
+
+
+def _along(turn: Tensor, stretch: Tensor) -> Tensor:
+    """(N, 2, 2): stretched by the factor exp(stretch), as much along the way `turn` as it is squeezed across."""
+    cos, sin = (2 * turn).cos(), (2 * turn).sin()
+    mean, spread = (stretch / 2).cosh(), (stretch / 2).sinh()  # of exp(stretch / 2) and exp(-stretch / 2)
+    return torch.stack(
+        [torch.stack([mean + spread * cos, spread * sin], 1), torch.stack([spread * sin, mean - spread * cos], 1)], 1
     )
 
 
@@ -178,6 +205,11 @@ def _box(places: Tensor) -> tuple[Tensor, Tensor]:
     return (least + most) / 2, ((most - least) / 2).amax(1, keepdim=True)
 
 
+def ink_box(batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre (N, 2) and half the longer side (N, 1) of the ink of each picture, in [-1, 1]."""
+    return _box(_ends(batch))
+
+
 def bend(batch: Tensor, linear: Tensor, shift: Tensor, knots: Tensor) -> Tensor:
     """Look up every new pixel at the old place `linear · new + shift`, displaced like rubber: one bilinear sampling."""
     N, _, grid, _ = batch.shape
@@ -205,11 +237,11 @@ def thicken(batch: Tensor, thickness: Tensor) -> Tensor:
     """Blend with the 3×3 dilated (1) or the eroded (-1) picture: a broader or a finer pen."""
     amount = thickness.view(-1, 1, 1, 1)
     broader = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
-    broader = broader.lerp(_dilated(broader), amount.abs())
+    broader = broader.lerp(dilated(broader), amount.abs())
     return torch.where(amount > 0, broader, 1 - broader)
 
 
-def _dilated(batch: Tensor) -> Tensor:
+def dilated(batch: Tensor) -> Tensor:
     """The largest of each 3×3 neighbourhood, along rows and then columns: a tenth of the cost of max_pool2d()."""
     framed = functional.pad(batch, (1, 1, 1, 1))
     rows = torch.maximum(torch.maximum(framed[..., :-2], framed[..., 1:-1]), framed[..., 2:])

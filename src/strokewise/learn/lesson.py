@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from strokewise import network, progress
 from strokewise.errors import UserError
-from strokewise.learn import augment, distributed
+from strokewise.learn import augment, compose, distributed
 from strokewise.learn.augment import Freedom
 from strokewise.learn.distributed import Team
-from strokewise.learn.pupil import AMOUNTS, ORDER, Pupil, generator
+from strokewise.learn.pupil import AMOUNTS, ORDER, SHEETS, Pupil, generator
 from strokewise.params import Train
 
 VALIDATED_AT_ONCE = 256  # pictures
@@ -34,13 +34,20 @@ class Lesson:
     pictures: Tensor  # uint8 (N, G, G)
     labels: Tensor  # int64 (N,)
     freedom: Freedom | None = None  # of each painting, on the CPU
+    other: int | None = None  # the label of what is none of the shapes, if there is one
 
     @classmethod
     def of(
-        cls, pictures: NDArray[np.uint8], labels: NDArray[np.int64], team: Team, freedom: Freedom | None = None
+        cls,
+        pictures: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        team: Team,
+        freedom: Freedom | None = None,
+        other: int | None = None,
     ) -> "Lesson":
         """A split's arrays on the team's device."""
-        return cls(torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device), freedom)
+        held = torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device)
+        return cls(*held, freedom, other)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,13 +94,17 @@ def _update(
     """One step on the paintings `chosen`, of which this process takes its part."""
     part = team.part(len(chosen))
     mine = chosen[part].to(team.device)
-    pictures = network.batch(lesson.pictures[mine])
+    pictures, labels = network.batch(lesson.pictures[mine]), lesson.labels[mine]
+    if settings.composed > 0 and lesson.other is not None:
+        sheets = compose.draw(len(chosen), generator(settings.seed, SHEETS, *at), settings.composed)
+        company = network.batch(lesson.pictures[chosen[sheets.other[part]].to(team.device)])
+        sheets = sheets.part(part).on(team.device)
+        pictures, labels = compose.apply(pictures, company, labels, sheets, lesson.other)
     if settings.augment > 0:
         randomness = generator(settings.seed, AMOUNTS, *at)
         freedom = lesson.freedom.part(chosen) if lesson.freedom else None
         amounts = augment.draw(len(chosen), pictures.shape[-1], randomness, settings.augment, freedom)
         pictures = augment.apply(pictures, amounts.part(part).on(team.device))
-    labels = lesson.labels[mine]
     with torch.autocast("cuda", torch.bfloat16, enabled=team.device.type == "cuda"):
         logits = pupil.network(pictures).float()
     losses = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=settings.smoothing)

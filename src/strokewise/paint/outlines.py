@@ -21,10 +21,10 @@ from xml.etree import ElementTree
 import numpy as np
 import svgelements
 
+from strokewise.dataset import OTHER
 from strokewise.errors import OutlineError
 from strokewise.paint.strokes import Points, Strokes, assemble, distinct, edges_of, length
 
-OTHER = "other"
 MOST_BYTES = 256_000
 MOST_NUMBERS = 20_000  # in the path data of a file; a shape drawn by hand needs a few hundred
 MOST_ELEMENTS = 2_000  # with every `use` followed

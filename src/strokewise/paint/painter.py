@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise import params
+from strokewise.dataset import OTHER
 from strokewise.paint import doodles, habit, hand, ink, paper
-from strokewise.paint.outlines import OTHER, Catalogue
+from strokewise.paint.outlines import Catalogue
 
+DOODLES = 2  # turns of `other` for one of a shape: two dozen kinds of doodles have to share them
 BLOCK = 24  # paintings of a shape over which each of these numbers is spread
 DIMENSIONS = 1 + habit.LOTS + ink.LOTS
 SPLITS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
@@ -42,7 +44,7 @@ class Painting:
 def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: int) -> Painting:
     """Paint number `index` (from 0) of a split. Shapes take turns, so every beginning of a split is balanced."""
     rng = np.random.default_rng(np.random.SeedSequence((generate.seed, SPLITS[split], index)))
-    turn, label = divmod(index, len(catalogue.shapes))
+    label, turn = whose_turn(catalogue, index)
     which, *lots = spread(generate.seed, SPLITS[split], label, turn)
     if catalogue.shapes[label] == OTHER:
         variant, strokes = doodles.doodle(catalogue, which, rng)
@@ -62,6 +64,16 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     scene = paper.on_paper(mask, inking, rng)
     factors = {"variant": variant, **vars(drawing), **vars(inking)}
     return Painting(scene, label, {name: kind(factors[name]) for name, kind in FACTORS.items()})
+
+
+def whose_turn(catalogue: Catalogue, index: int) -> tuple[int, int]:
+    """The label of painting `index`, and how many of that label came before it. Doodles are painted oftener."""
+    shapes = [label for label, shape in enumerate(catalogue.shapes) if shape != OTHER]
+    others = [label for label, shape in enumerate(catalogue.shapes) if shape == OTHER]
+    turns = shapes + others * DOODLES
+    before, place = divmod(index, len(turns))
+    label = turns[place]
+    return label, before * turns.count(label) + turns[:place].count(label)
 
 
 def spread(seed: int, split: int, label: int, turn: int) -> list[float]:

@@ -131,8 +131,8 @@ def _along_factors(split: Split, answers: Answers) -> dict[str, list[dict[str, A
     factors = dataset.factors("test")
     factors["turn"] = np.abs(factors["turn"])
     shown = np.ones(len(split.labels), dtype=np.bool_)
-    if outlines.OTHER in split.shapes:
-        shown = split.labels != split.shapes.index(outlines.OTHER)
+    if dataset.OTHER in split.shapes:
+        shown = split.labels != split.shapes.index(dataset.OTHER)
     right = {name: (found.argmax(axis=1) == split.labels)[shown] for name, found in answers.items()}
     return {name: summary.curve(factors[name][shown], right) for name in FACTORS}
 

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -79,7 +79,7 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
             lesson.teach(
                 learner,
                 params.train,
-                Lesson.of(paintings.pictures, paintings.labels, team, freedom),
+                Lesson.of(paintings.pictures, paintings.labels, team, freedom, _other(paintings.shapes)),
                 Lesson.of(unseen.pictures, unseen.labels, team),
                 team,
                 _saver(learner, place, fingerprint, team),
@@ -91,6 +91,11 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
                 _write(learner, folder, {**decided, "fingerprint": fingerprint})
                 checkpoint.prune()
     return Trained(folder, fingerprint, learner.history[-1][pupil.COLUMNS.index("validation_accuracy")])
+
+
+def _other(shapes: Sequence[str]) -> int | None:
+    """The label of what is none of the shapes."""
+    return shapes.index(dataset.OTHER) if dataset.OTHER in shapes else None
 
 
 def _device(wanted: str) -> str:
