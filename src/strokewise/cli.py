@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from strokewise import interrupts
 from strokewise.commands import pipeline, registering, using
 from strokewise.errors import UserError
 
@@ -42,6 +43,11 @@ def _options(
 
 
 def main() -> None:
+    """Run the command line as a process of its own."""
+    interrupts.heeded(run)
+
+
+def run() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
     # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -61,4 +67,4 @@ def main() -> None:
         typer.echo(f"strokewise: {what}; {todo} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(interrupts.EXIT_CODE)
