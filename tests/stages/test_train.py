@@ -263,7 +263,7 @@ def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
         running = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.DEVNULL)
         time.sleep(lot.uniform(0.3, 0.9) * took)
         running.send_signal(kind)
-        assert running.wait() in (-9, 130, -2, 0)  # -2: Ctrl-C while Python still imports
+        assert running.wait() in (-9, 130, 0)  # 0: it was quicker this time
     subprocess.run([sys.executable, *words], env=environment, check=True)
     assert model() == whole
 
