@@ -284,11 +284,11 @@ def test_a_stage_that_outlived_its_killed_dvc_does_not_collide_with_the_next(pro
     started.send_signal(signal.SIGKILL)
     started.wait()
     os.kill(orphan, 0)  # the stage lives on
-    said = project.run("dvc", "repro")
+    said = project.run("dvc", "repro", "train")
     assert f"waiting for process {orphan}" in said
     history = (project.folder / "data" / "model" / "history.csv").read_text().splitlines()
     assert len(history) == 1 + 90
-    assert stages_run(project.run("dvc", "repro")) == ["register"]
+    assert stages_run(project.run("dvc", "repro", "train")) == []
     project.run("git", "reset", "--quiet", "--hard")
     project.run("dvc", "checkout")
 

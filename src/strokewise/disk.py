@@ -33,21 +33,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an exception nothing is left and what stood at `path` before still stands. A file is replaced by one
     rename; a folder needs two, as none can be renamed onto another: a kill between them leaves the place empty,
-    never mixed. What a killed process left beside `path`, the next one clears away. Raises IsADirectoryError where a
+    never mixed. Raises IsADirectoryError where a
     file is to take the place of a folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_after_the_dead(path)
-    box = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    fresh = box / path.name
-    try:
-        _make(box)
+    with beside(path) as box:
+        fresh = box / path.name
         yield fresh
         if path.is_dir():
             if not fresh.is_dir():  # a file never takes a folder's place, with all that is in it
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             path.rename(_old(box))
         fresh.replace(path)
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, on the same disk, that is gone with all that is in it at the end.
+
+    What a killed process left there, the next one for the same `path` clears away.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_after_the_dead(path)
+    box = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        _make(box)
+        yield box
     finally:
         _remove(box)
 

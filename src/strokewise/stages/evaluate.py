@@ -10,7 +10,6 @@ robustness-<factor>.csv how often both are right, along a factor that was drawn
 import csv
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +66,7 @@ def evaluate(params: Params) -> Evaluated:
     curves = {"imprecision": _along_dial(cnn, baseline, params.generate, params.evaluate.curve)}
     curves |= _along_factors(split, answers)
     REPORT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=REPORT) as temporary:
-        folder = Path(temporary)
+    with disk.beside(REPORT / "evaluation") as folder:
         _write_answers(folder, split, answers)
         _draw(folder, split, answers, metrics)
         for name, rows in curves.items():
