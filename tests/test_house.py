@@ -28,6 +28,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "onnxruntime": {"learn.flat"},
     "scipy": {"judge"},
     "mlflow": {"registry"},
+    "uvicorn": {"registry.guard"},
     "pyarrow": {"dataset", "stages.evaluate"},
     "matplotlib": {"figures"},
     "PIL": {"explain.png"},
