@@ -1,4 +1,4 @@
-"""What stands between the world and MLflow's scoring server: requests in, the sound ones passed on, the others told why.
+"""What stands before MLflow's scoring server: requests in, the sound ones passed on, the others told what is wrong.
 
     python -P guard.py MODEL --fd 3 --url http://127.0.0.1:5001 [--named "version 3, champion"]
 
@@ -277,7 +277,7 @@ def main(words: list[str]) -> None:
     import uvicorn
     from mlflow.pyfunc import load_model, scoring_server
 
-    app = guarded(scoring_server.init(load_model(asked.model)))  # type: ignore[no-untyped-call]
+    app = guarded(scoring_server.init(load_model(asked.model)))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -99,7 +99,7 @@ def _decoded(given: Any) -> Any:
             raise PictureError(f"{size.width}×{size.height} pixels; at most {MOST_PIXELS:,} are served: shrink it")
         return given
     if not isinstance(given, list | tuple | np.ndarray):
-        kind = "null" if given is None else f"a {type(given).__name__}"
+        kind = "null" if given is None else f"the type {type(given).__name__}"
         raise PictureError(f"{kind} is no picture; send base64 text or an array (H, W), (H, W, 3) or (H, W, 4)")
     if wrong := _no_numbers(given):
         raise PictureError(f"{wrong}; send numbers (H, W), (H, W, 3) or (H, W, 4), or a picture's bytes as base64")
