@@ -15,7 +15,15 @@ from strokewise import sources
 from strokewise.params import schema
 
 WINGS = ("paint", "learn", "judge", "explain", "registry")
-DOORS = ("__init__", "__main__", "cli", "commands", "recogniser", "registry.serving")  # what a user, or MLflow, calls
+DOORS = (
+    "__init__",
+    "__main__",
+    "cli",
+    "commands",
+    "doctor",
+    "recogniser",
+    "registry.serving",
+)  # what a user, or MLflow, calls
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
@@ -28,6 +36,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "onnxruntime": {"learn.flat"},
     "scipy": {"judge"},
     "mlflow": {"registry"},
+    "uvicorn": {"registry.guard"},
     "pyarrow": {"dataset", "stages.evaluate"},
     "matplotlib": {"figures"},
     "PIL": {"explain.png"},

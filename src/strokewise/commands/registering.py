@@ -19,6 +19,23 @@ def ui(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A model folder, models:/name@alias or an alias; if not given the champion."
+        ),
+    ] = None,
+) -> None:
+    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with a guard before it."""
+    from strokewise.registry import scorer
+
+    scorer.serve(host, port, model, typer.echo)
+
+
+@app.command()
 def history() -> None:
     """Print what happened in the registry, oldest first: who became champion, when and why."""
     from strokewise.registry import versions

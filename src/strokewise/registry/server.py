@@ -32,19 +32,19 @@ def serve(host: str, port: int, say: Callable[[str], None]) -> None:
     if place.served:
         say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.uri}")
         return
-    _check_free(host, port)
+    bound(host, port).close()
     try:
         with store.opened():
             pass  # a bare MLflow would make the database in its own, unsafe way
     except Unavailable as error:
         raise RegistryError(f"the store cannot be opened: {error}") from None
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    say(f"starting MLflow on {url} (some 10 s) ...")
+    here = url(host, port)
+    say(f"starting MLflow on {here} (some 10 s) ...")
     with _running(_command(place, host, port)) as server:
-        while server.poll() is None and not _answers(url):
+        while server.poll() is None and not _answers(here):
             time.sleep(POLL_S)
         if server.returncode is None:
-            say(f"MLflow shows the runs at {url} (Ctrl-C ends it)")
+            say(f"MLflow shows the runs at {here} (Ctrl-C ends it)")
             server.wait()
     raise RegistryError(f"MLflow ended by itself with exit code {server.returncode}; what it printed above says why")
 
@@ -76,16 +76,27 @@ def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
             server.wait()
 
 
-def _check_free(host: str, port: int) -> None:
-    """MLflow would say so too, after ten seconds and in forty lines."""
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on the port, not yet listening; raises RegistryError if the port is taken."""
+    # MLflow would say so too, after ten seconds and in forty lines.
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
+        held = socket.socket(family, kind, protocol)
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(where)
+        except OSError:
+            held.close()
+            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise RegistryError(f"cannot listen on {host}:{port} ({reason}); take another with --port or --host") from None
+    return held
+
+
+def url(host: str, port: int) -> str:
+    """Where a browser finds it."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _answers(url: str) -> bool:

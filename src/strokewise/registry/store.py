@@ -186,6 +186,13 @@ def opened(create: bool = True) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """MLflow without its store, for the length of the block: `ENVIRONMENT`, and only errors are said."""
+    with _environment(), _quiet():
+        yield
+
+
+@contextlib.contextmanager
 def _environment() -> Iterator[None]:
     """`ENVIRONMENT` for the length of the block, the user's own values first."""
     ours = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}

@@ -186,14 +186,12 @@ def fetch(opened: Store, name: str, number: int) -> Path:
             )
         return lies
     kept = disk.home() / disk.SCRATCH / "registered" / (version.tags.get("weights") or f"{name}-{number}")
-    if not (kept / "config.json").is_file():
+    if not (kept / packing.ARTIFACT / "config.json").is_file():
         from mlflow.artifacts import download_artifacts
 
-        with disk.replacing(kept) as fresh:
+        with disk.replacing(kept) as fresh:  # the code beside it too: `strokewise serve` runs it
             got = download_artifacts(
-                artifact_uri=f"{source.rstrip('/')}/{packing.ARTIFACT}",
-                dst_path=str(fresh.parent / "download"),
-                tracking_uri=opened.address.uri,
+                artifact_uri=source, dst_path=str(fresh.parent / "download"), tracking_uri=opened.address.uri
             )
             shutil.move(got, fresh)
-    return kept
+    return kept / packing.ARTIFACT
