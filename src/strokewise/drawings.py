@@ -1,7 +1,7 @@
 """Drawings by people on disk, a folder a shape -> what a split of paintings is: pictures, labels, a digest.
 
     data/drawings/<shape>/...         test data: *evaluate* reports them apart, nothing is ever trained on them
-    data/drawings-train/<shape>/...   added to the training paintings; apart, so that another test drawing trains nothing
+    data/drawings-train/<shape>/...   added to the training paintings; apart, so that a new test drawing trains nothing
 
 Any picture file, at any depth; `strokewise import` puts them there as PNG, named by what they show. Names that begin
 with a dot, and the README beside the folders, are no drawings. There may be none at all.

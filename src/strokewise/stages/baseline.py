@@ -1,4 +1,4 @@
-"""data/paintings/train, data/drawings-train -> data/baseline: the best of four scikit-learn models on flattened pixels, as ONNX.
+"""data/paintings/train, data/drawings-train -> data/baseline: the best of four scikit-learn models, as ONNX.
 
 The CNN has to beat the best of them, trained on the same paintings on the same grid, with as many augmented copies
 of them as help it. Which that is, cross-validation on the training paintings says; no other painting is looked at.
@@ -26,7 +26,8 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx"
 def baseline(params: Params, folder: Path = flat.FOLDER, shown: int | None = None) -> Flat:
     """Choose, train and save the baseline; returns it loaded from its folder.
 
-    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Raises DatasetError where the training paintings are missing, damaged or too few to be held out in turn.
+    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone.
+    Raises DatasetError where the training paintings are missing, damaged or too few to be held out in turn.
     """
     settings = params.baseline
     learned = material.gather(params.network.grid, shown)

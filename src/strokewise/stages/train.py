@@ -1,4 +1,4 @@
-"""data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, and the curves of its training in `history.csv`.
+"""data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, its curves in `history.csv`.
 
 Where the defaults come from (2026-11-22): 600 paintings, judged on 5,400 others (standard error 0.6 points; one seed
 each, so what differs by less than 2 points does not differ). On an earlier, harder painter, 60 epochs:
@@ -56,7 +56,8 @@ class Trained:
 def train(params: Params, folder: Path = FOLDER, shown: int | None = None) -> Trained:
     """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
 
-    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Goes on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
+    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Goes
+    on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
     a training that cannot go on.
     """
     device = _device(params.train.device)
