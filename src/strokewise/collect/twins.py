@@ -50,4 +50,5 @@ def _normal(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Rows (n, G·G) of mean 0 and length 1."""
     rows = pictures.reshape(len(pictures), -1).astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    return rows
