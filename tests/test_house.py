@@ -14,12 +14,13 @@ from ruamel.yaml import YAML
 from strokewise import sources
 from strokewise.params import schema
 
-WINGS = ("paint", "learn", "judge", "explain", "registry")
+WINGS = ("paint", "learn", "judge", "explain", "registry", "collect")
 DOORS = (
     "__init__",
     "__main__",
     "cli",
     "commands",
+    "curve",
     "doctor",
     "recogniser",
     "registry.serving",
@@ -37,7 +38,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "scipy": {"judge"},
     "mlflow": {"registry"},
     "uvicorn": {"registry.guard"},
-    "pyarrow": {"dataset", "stages.evaluate"},
+    "pyarrow": {"dataset", "stages.evaluate", "collect.reading"},
     "matplotlib": {"figures"},
     "PIL": {"explain.png"},
     "pydantic": {"params", "wording", "registry.serving"},

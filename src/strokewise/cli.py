@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from strokewise import interrupts
-from strokewise.commands import pipeline, registering, using
+from strokewise.commands import importing, pipeline, registering, using
 from strokewise.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (pipeline, using, registering):
+for commands in (pipeline, using, importing, registering):
     app.add_typer(commands.app)
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -83,6 +83,35 @@ def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def curve(
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Paintings a shape, at each point of the curve.")
+    ] = "5,10,25,50",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", file_okay=False, help="For curve.csv and curve.png.")
+    ] = Path("data/curve"),
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Train both models on few paintings a shape, and draw how they fare. Minutes; killed, it goes on."""
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    try:
+        wanted = [int(size) for size in sizes.split(",")]
+    except ValueError:
+        wanted = []
+    if not wanted or min(wanted) < 2:
+        raise UserError(f"--sizes {sizes!r} is no list of numbers from 2 on; write, say, --sizes 5,10,25,50")
+    from strokewise import curve as door
+    from strokewise import locking
+
+    with locking.exclusive(Path(".strokewise") / "curve.lock"):
+        typer.echo(door.table(door.curve(checked, wanted, output)))
+    typer.echo(f"{output}/curve.csv, {output}/curve.png")
+
+
+@app.command()
 def explain(
     paths: Annotated[
         list[Path] | None,

@@ -49,11 +49,12 @@ class Freedom:
         return Freedom(self.least[wanted], self.most[wanted], self.mirror[wanted])
 
 
-def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> Freedom | None:
+def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], drawings: int = 0) -> Freedom | None:
     """What the paintings themselves show to be allowed: as far as others of their kind were turned, and mirrored.
 
-    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. None if they lack `turn`
-    (degrees) or `mirrored`: then nothing is known to be allowed.
+    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. After the paintings come so many
+    `drawings` by people, of which nothing was drawn by lot: they are turned no further and not mirrored. None if the
+    factors lack `turn` (degrees) or `mirrored`: then nothing is known to be allowed.
     """
     if not {"turn", "mirrored", "variant"} <= factors.keys():
         return None
@@ -65,7 +66,8 @@ def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> F
     mirror = np.zeros(kind.max() + 1, bool)
     np.logical_or.at(mirror, kind, mirrored)
     least, most = -widest[kind] - turn, widest[kind] - turn
-    return Freedom(torch.tensor(least).float(), torch.tensor(most).float(), torch.tensor(mirror[kind]))
+    least, most, mirrored = (np.append(known, np.zeros(drawings)) for known in (least, most, mirror[kind]))
+    return Freedom(torch.tensor(least).float(), torch.tensor(most).float(), torch.tensor(mirrored).bool())
 
 
 @dataclass(frozen=True)

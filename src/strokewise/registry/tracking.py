@@ -163,6 +163,7 @@ def _curve(column: str) -> str:
 def measured(made: State, model: Made) -> dict[str, float]:
     """What was measured as flat metrics: `test/accuracy`, `test/recall/star`, `paired/difference`, ..."""
     found = dict(_flat(model.measured, "test"))
+    found |= dict(_flat(made.metrics.get("drawings", {}).get(model.kind, {}), "drawings"))
     if model.kind == "cnn":
         found |= dict(_flat(made.metrics.get("paired", {}), "paired"))
     return {
@@ -175,8 +176,8 @@ def measured(made: State, model: Made) -> dict[str, float]:
 
 def _metric(name: str) -> str:
     """All shapes' recalls in one group of charts; the interval's ends beside the number that they belong to."""
-    name = re.sub(r"^test/shapes/(.+)/(\w+)$", r"test/\2/\1", name)
-    return re.sub(r"^(test/)(low|high)$", r"\1accuracy_\2", name)
+    name = re.sub(r"^(test|drawings)/shapes/(.+)/(\w+)$", r"\1/\3/\2", name)
+    return re.sub(r"^((?:test|drawings)/)(low|high)$", r"\1accuracy_\2", name)
 
 
 def _parameters(made: State, model: Made) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""data/paintings -> data/model: the CNN, its `config.json`, and the curves of its training in `history.csv`.
+"""data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, its curves in `history.csv`.
 
 Where the defaults come from (2026-11-22): 600 paintings, judged on 5,400 others (standard error 0.6 points; one seed
 each, so what differs by less than 2 points does not differ). On an earlier, harder painter, 60 epochs:
@@ -32,7 +32,7 @@ import torch
 
 from strokewise import dataset, disk, locking, network, sources
 from strokewise.errors import ModelError, ParamsError
-from strokewise.learn import augment, checkpoint, distributed, lesson, pupil
+from strokewise.learn import checkpoint, distributed, lesson, material, pupil
 from strokewise.learn.distributed import Team
 from strokewise.learn.lesson import Lesson
 from strokewise.learn.pupil import Pupil
@@ -53,21 +53,22 @@ class Trained:
     validation_accuracy: float
 
 
-def train(params: Params, folder: Path = FOLDER) -> Trained:
+def train(params: Params, folder: Path = FOLDER, shown: int | None = None) -> Trained:
     """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
 
-    Goes on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
+    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Goes
+    on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
     a training that cannot go on.
     """
     device = _device(params.train.device)
     _keep_memory()
     with distributed.team(device) as team, _reproducible(params.train.threads, device):
-        paintings = dataset.load("train", params.network.grid)
-        unseen = dataset.load("validation", params.network.grid)
-        freedom = augment.freedom(dataset.factors("train"), paintings.labels)
+        learned = material.gather(params.network.grid, shown)
+        paintings, unseen = learned.split, dataset.load("validation", params.network.grid)
         _check_batch(params.train.batch_size, len(paintings.labels), team)
         decided = {
             "paintings": {"train": paintings.digest, "validation": unseen.digest},
+            **learned.besides,
             "network": params.network.model_dump(),
             "training": {**params.train.model_dump(), "device": device, "processes": team.size},
         }
@@ -79,7 +80,7 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
             lesson.teach(
                 learner,
                 params.train,
-                Lesson.of(paintings.pictures, paintings.labels, team, freedom),
+                Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom),
                 Lesson.of(unseen.pictures, unseen.labels, team),
                 team,
                 _saver(learner, place, fingerprint, team),
