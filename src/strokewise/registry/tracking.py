@@ -196,7 +196,7 @@ def curves(store: Store, run: str, rows: Sequence[Mapping[str, float]], known: s
     metrics = [Metric(name, value, now, epoch) for (name, epoch), value in points.items() if (name, epoch) not in known]
     for start in range(0, len(metrics), BATCH):
         store.client.log_batch(run, metrics=metrics[start : start + BATCH])
-    known |= points.keys()
+    known.update(points)
 
 
 def _curve(column: str) -> str:
