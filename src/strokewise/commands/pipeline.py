@@ -65,9 +65,29 @@ def generate(
 
 
 @app.command()
-def train(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+def train(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    live: Annotated[
+        bool, typer.Option("--live", envvar="STROKEWISE_LIVE", help="Show the curves in MLflow as they grow.")
+    ] = False,
+) -> None:
     """Train the CNN on the paintings -> data/model."""
-    run_stage("train", params, overrides)
+    if not live:
+        run_stage("train", params, overrides)
+        return
+    from strokewise.registry import live as following
+
+    with following.followed() as begun:
+        run_stage("train", params, overrides, begun=begun)
+
+
+@app.command(hidden=True)
+def follow(folder: Path, trainer: Annotated[int, typer.Option("--of", metavar="PID")]) -> None:
+    """What `train --live` starts: log the curves that grow in a folder until the training process is gone."""
+    from strokewise.registry import live as following
+
+    following.follow(folder, trainer)
 
 
 @app.command()

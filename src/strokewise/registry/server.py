@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from strokewise.errors import RegistryError
 from strokewise.registry import store
@@ -30,7 +30,7 @@ def serve(host: str, port: int, say: Callable[[str], None]) -> None:
     """
     place = store.address()
     if place.served:
-        say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.uri}")
+        say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.shown}")
         return
     bound(host, port).close()
     try:
@@ -40,7 +40,7 @@ def serve(host: str, port: int, say: Callable[[str], None]) -> None:
         raise RegistryError(f"the store cannot be opened: {error}") from None
     here = url(host, port)
     say(f"starting MLflow on {here} (some 10 s) ...")
-    with _running(_command(place, host, port)) as server:
+    with _running(_command(place, host, port), {"MLFLOW_BACKEND_STORE_URI": place.uri}) as server:
         while server.poll() is None and not _answers(here):
             time.sleep(POLL_S)
         if server.returncode is None:
@@ -53,15 +53,18 @@ def _command(place: Address, host: str, port: int) -> list[str]:
     """Artifacts are read where they lie, not through the server: what is made here is readable with it and without."""
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", place.uri, "--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
+        *("--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
         *("--uvicorn-opts", "--log-level warning"),
     ]
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them."""
-    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, start_new_session=True)
+def _running(command: list[str], secrets: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them.
+
+    `secrets` go into its environment: everybody may read a command line.
+    """
+    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT, **secrets}, start_new_session=True)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain `kill` ends them too
     try:
         yield server
