@@ -38,5 +38,6 @@ def readme_excused() -> dict[str, str]:
     return {
         "make repro": "sets up an environment from the registry: minutes; what it runs is `dvc repro`",
         "make test": "is what runs this",
+        "strokewise import my-drawings --map square=rectangle": "needs drawings: tests/collect imports some",
         "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
     }

@@ -1,6 +1,8 @@
 """Whole or not there."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,27 @@ def test_what_stood_there_comes_back_if_nothing_can_take_its_place(
     with pytest.raises(KeyboardInterrupt):
         replace_it()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["folder", "folder/a"]
+
+
+def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    begin = (
+        "import os, sys; from pathlib import Path; from strokewise import disk\n"
+        "with disk.replacing(Path('folder')) as fresh:\n"
+        "    fresh.mkdir(); print(fresh, flush=True); sys.stdin.read()"
+    )
+    (tmp_path / ".folder.mine").mkdir()  # not ours
+    running = subprocess.Popen(
+        [sys.executable, "-c", begin], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    begun = tmp_path / running.stdout.readline().strip()
+    disk.write_text(tmp_path / "folder", "another's")
+    assert begun.is_dir()
+    running.kill()
+    running.communicate()
+    assert begun.is_dir()
+    disk.write_text(tmp_path / "folder", "a third's")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".folder.mine", "folder"]
 
 
 def test_json_has_the_same_bytes_for_the_same_value_and_refuses_what_json_has_no_word_for(tmp_path: Path) -> None:

@@ -14,8 +14,17 @@ from ruamel.yaml import YAML
 from strokewise import sources
 from strokewise.params import schema
 
-WINGS = ("paint", "learn", "judge", "explain", "registry")
-DOORS = ("__init__", "__main__", "cli", "commands", "recogniser", "registry.serving")  # what a user, or MLflow, calls
+WINGS = ("paint", "learn", "judge", "explain", "registry", "collect")
+DOORS = (
+    "__init__",
+    "__main__",
+    "cli",
+    "commands",
+    "curve",
+    "doctor",
+    "recogniser",
+    "registry.serving",
+)  # what a user, or MLflow, calls
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
@@ -28,7 +37,8 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "onnxruntime": {"learn.flat"},
     "scipy": {"judge"},
     "mlflow": {"registry"},
-    "pyarrow": {"dataset", "stages.evaluate"},
+    "uvicorn": {"registry.guard"},
+    "pyarrow": {"dataset", "stages.evaluate", "collect.reading"},
     "matplotlib": {"figures"},
     "PIL": {"explain.png"},
     "pydantic": {"params", "wording", "registry.serving"},

@@ -1,5 +1,18 @@
-"""`python -m strokewise`, which is what torchrun starts."""
+"""What the commands `strokewise` and `python -m strokewise` start, which torchrun does: Ctrl-C counts from here on."""
 
-from strokewise.cli import main
+from strokewise import interrupts
 
-main()
+
+def main() -> None:
+    """Load the command line and run it."""
+    interrupts.heeded(_open)
+
+
+def _open() -> None:
+    from strokewise import cli
+
+    cli.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from strokewise.commands import pipeline, registering, using
+from strokewise import interrupts
+from strokewise.commands import importing, pipeline, registering, using
 from strokewise.errors import UserError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (pipeline, using, registering):
+for commands in (pipeline, using, importing, registering):
     app.add_typer(commands.app)
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -42,6 +43,11 @@ def _options(
 
 
 def main() -> None:
+    """Run the command line as a process of its own."""
+    interrupts.heeded(run)
+
+
+def run() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
     # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -61,4 +67,4 @@ def main() -> None:
         typer.echo(f"strokewise: {what}; {todo} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(interrupts.EXIT_CODE)

@@ -140,6 +140,14 @@ def load(split: str, grid: int, folder: Path = FOLDER) -> Split:
     return Split(found, labels, shapes, digest(split, folder))
 
 
+def first(labels: NDArray[np.int64], each: int) -> NDArray[np.intp]:
+    """Where the first `each` paintings of every shape stand, in order: a larger subset begins with the smaller."""
+    rank = np.empty(len(labels), np.intp)  # how many of its shape come before
+    for shape in np.unique(labels):
+        rank[labels == shape] = np.arange(np.count_nonzero(labels == shape))
+    return np.flatnonzero(rank < each)
+
+
 def scenes(split: str, indices: Sequence[int], folder: Path = FOLDER) -> list[NDArray[np.uint8]]:
     """The paintings with these indices as painted, each uint8 (H, W) or (H, W, 3), in the order asked for."""
     wanted = {int(index) for index in indices}

@@ -217,12 +217,12 @@ class Params(Section):
         Raises ParamsError, one line, for a missing or unreadable file and for whatever does not fit.
         """
         try:
-            values = _yaml(path.read_text(encoding="utf-8"))
+            values = from_yaml(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ParamsError(
                 f"no {path} here; run strokewise in the root of the project, or name one with --params FILE"
             ) from None
-        except (OSError, UnicodeDecodeError, YAMLError) as error:
+        except (OSError, ValueError) as error:
             raise ParamsError(
                 f"{path} cannot be read: {wording.one_line(error)}; mend it, or name another with --params"
             ) from None
@@ -245,9 +245,12 @@ def schema() -> str:
     return json.dumps(Params.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _yaml(text: str) -> Any:
-    """The value of a YAML 1.2 text, read as DVC reads it (3e-3 is a number)."""
-    return YAML(typ="safe", pure=True).load(text)
+def from_yaml(text: str) -> Any:
+    """The value of a YAML 1.2 text, read as DVC reads it (3e-3 is a number). Raises ValueError where it is none."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -257,8 +260,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not (separator and dot and section and name):
         raise ParamsError(f"--set {override!r} is not section.key=value; write, say, --set train.epochs=40")
     try:
-        value = _yaml(text)
-    except YAMLError as error:
+        value = from_yaml(text)
+    except ValueError as error:
         raise ParamsError(
             f"--set {override!r}: the value cannot be read: {wording.one_line(error)}; try quoting it"
         ) from None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from strokewise import pictures
+from strokewise import dataset, pictures
 from strokewise.paint import outlines, painter
 from strokewise.params import Generate, Ink, Params
 

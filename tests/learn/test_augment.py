@@ -32,7 +32,8 @@ def still(count: int, freedom: Freedom | None = None) -> augment.Amounts:
 
 def free(count: int, degrees: float, mirror: bool) -> Freedom:
     turn = torch.full((count,), math.radians(degrees))
-    return Freedom(turn, turn, torch.full((count,), mirror))
+    nothing = torch.zeros(count)
+    return Freedom(turn, turn, torch.full((count,), mirror), nothing, nothing, nothing)
 
 
 def test_pictures_stay_pictures_and_no_two_are_changed_alike() -> None:
@@ -86,6 +87,24 @@ def test_without_freedom_nothing_is_mirrored_or_turned_far() -> None:
     assert turn.abs().max() > 0.9 * augment.TURN
 
 
+@pytest.mark.parametrize("degrees", [0, 30, 90])
+def test_a_painting_is_stretched_along_its_own_width(degrees: int) -> None:
+    """Twice as wide against its height, whichever way it lies: areas stay, the width grows by the root of two."""
+    turn = torch.full((400,), math.radians(degrees))
+    none = torch.zeros(400)
+    factor = torch.full((400,), math.log(2.0))
+    freedom = Freedom(none, none, torch.zeros(400, dtype=torch.bool), turn, factor, factor)
+    linear = augment.draw(400, GRID, generator(), 1e-6, freedom).linear
+    assert torch.allclose(linear, torch.eye(2).expand(400, 2, 2), atol=1e-4)  # strength scales it, too
+    linear = augment.along(turn[:1], factor[:1])[0].double()
+    width = torch.tensor([math.cos(turn[0]), math.sin(turn[0])], dtype=torch.float64)
+    height = torch.tensor([-math.sin(turn[0]), math.cos(turn[0])], dtype=torch.float64)
+    assert torch.allclose(linear @ width, math.sqrt(2) * width, atol=1e-5)
+    assert torch.allclose(linear @ height, height / math.sqrt(2), atol=1e-5)
+    drawn = augment.draw(400, GRID, generator(), 1.0, freedom).linear
+    assert 0.3 < (torch.linalg.svdvals(drawn).amax(1) > 1.3).float().mean() < 0.7  # about half of them
+
+
 def test_what_is_turned_fits_the_frame_again() -> None:
     bar = torch.zeros(1, 1, GRID, GRID)
     bar[..., 2:30, 2:30] = 1
@@ -122,6 +141,7 @@ def test_freedom_is_what_the_paintings_show() -> None:
     factors = {
         "turn": np.array([-10.0, 20.0, 0.0, 170.0, 30.0]),
         "mirrored": np.array([False, False, False, False, True]),
+        "stretch": np.array([1.0, 2.0, 1.0, 0.5, 1.5]),
         "variant": np.array(["a", "a", "b", "a", "a"]),
     }
     found = augment.freedom(factors, labels)
@@ -129,4 +149,7 @@ def test_freedom_is_what_the_paintings_show() -> None:
     assert torch.rad2deg(found.least).numpy() == pytest.approx([-10, -40, 0, -350, -210], abs=1e-3)
     assert torch.rad2deg(found.most).numpy() == pytest.approx([30, 0, 0, 10, 150], abs=1e-3)
     assert found.mirror.tolist() == [False, False, False, True, True]
+    assert torch.exp(found.narrower).numpy() == pytest.approx([1, 0.5, 1, 1, 1 / 3], abs=1e-3)
+    assert torch.exp(found.wider).numpy() == pytest.approx([2, 1, 1, 3, 1], abs=1e-3)
+    assert torch.rad2deg(found.turn).numpy() == pytest.approx(factors["turn"], abs=1e-3)
     assert augment.freedom({"variant": factors["variant"]}, labels) is None

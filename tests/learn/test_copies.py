@@ -23,7 +23,7 @@ def test_copies_are_turned_as_far_as_each_painting_may_be() -> None:
     pictures[:, 2:14, 7:9] = 255  # upright bars; those from 290 on may lie down
     turn = torch.zeros(300)
     turn[290:] = torch.pi / 2
-    (copy,) = copies.draw(pictures, 1, 0, Freedom(turn, turn, torch.zeros(300, dtype=torch.bool)))
+    (copy,) = copies.draw(pictures, 1, 0, Freedom(turn, turn, torch.zeros(300, dtype=torch.bool), *torch.zeros(3, 300)))
     inked = copy > 100
     tall, wide = inked.any(axis=2).sum(axis=1), inked.any(axis=1).sum(axis=1)
     assert np.mean((tall > wide)[:290]) > 0.98

@@ -38,7 +38,9 @@ def stripes(count: int) -> Lesson:
         for at in lot.integers(1, 15, 2):
             (picture if label else picture.T)[at] = 255
     turn = torch.full((count,), 0.2)
-    return Lesson.of(pictures, labels, ALONE, Freedom(-turn, turn, torch.ones(count, dtype=torch.bool)))
+    nothing = torch.zeros(count)
+    freedom = Freedom(-turn, turn, torch.ones(count, dtype=torch.bool), nothing, nothing, nothing)
+    return Lesson.of(pictures, labels, ALONE, freedom)
 
 
 def taught(root: Path, data: Lesson, *more: str) -> pupil.Pupil:

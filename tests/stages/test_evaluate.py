@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn import metrics as theirs
 
-from strokewise import dataset, network, pictures
+from strokewise import dataset, drawings, network, pictures
 from strokewise.errors import DatasetError, ModelError
 from strokewise.learn import contest, flat
 from strokewise.learn.contest import Trial
@@ -98,7 +98,7 @@ def report() -> dict[str, bytes]:
 def test_everything_is_there_and_nothing_else() -> None:
     curves = {f"robustness-{name}.csv" for name in ("imprecision", *stage.FACTORS)}
     sheets = {"mistakes.png", "disagreements.png", "reliability.png", "robustness.png"}
-    tables = {"predictions.parquet", "confusion-cnn.csv", "confusion-baseline.csv", "metrics.json"}
+    tables = {"predictions.parquet", "drawings.parquet", "confusion-cnn.csv", "confusion-baseline.csv", "metrics.json"}
     assert set(report()) == curves | sheets | tables
 
 
@@ -233,3 +233,26 @@ def test_a_model_without_mistakes_gets_its_sheet_too(copy: Path, monkeypatch: py
     assert metrics["cnn"]["accuracy"] == 1
     assert metrics["paired"]["p"] == 1
     assert (REPORT / "mistakes.png").stat().st_size > 0
+
+
+def test_drawings_by_people_are_told_apart(copy: Path) -> None:
+    before = json.loads((REPORT / "metrics.json").read_text())
+    assert "drawings" not in before
+    assert pq.read_table(REPORT / "drawings.parquet").num_rows == 0
+    for number, scene in enumerate(dataset.scenes("test", range(6))):
+        path = drawings.TEST / CATALOGUE[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pictures.encode(scene))
+    found = evaluate(toy()).metrics
+    table = pq.read_table(REPORT / "drawings.parquet")
+    right = np.mean(np.array(table["cnn"]) == np.array(table["label"]))
+    assert found["drawings"]["cnn"]["accuracy"] == pytest.approx(right)
+    assert table["path"].to_pylist()[0] == "cross/0.png"
+    assert "Of the 6 drawings by people in data/drawings" in found["sentences"][-1]
+    assert {name: found[name] for name in ("cnn", "baseline", "paired")} == {
+        name: before[name] for name in ("cnn", "baseline", "paired")
+    }, "never mixed"
+    assert found["evaluation"] != before["evaluation"]
+    (drawings.TEST / "cross").rename(drawings.TEST / "house")
+    with pytest.raises(DatasetError, match="data/drawings/house is no shape of the model"):
+        evaluate(toy())

@@ -65,9 +65,29 @@ def generate(
 
 
 @app.command()
-def train(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
+def train(
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+    live: Annotated[
+        bool, typer.Option("--live", envvar="STROKEWISE_LIVE", help="Show the curves in MLflow as they grow.")
+    ] = False,
+) -> None:
     """Train the CNN on the paintings -> data/model."""
-    run_stage("train", params, overrides)
+    if not live:
+        run_stage("train", params, overrides)
+        return
+    from strokewise.registry import live as following
+
+    with following.followed() as begun:
+        run_stage("train", params, overrides, begun=begun)
+
+
+@app.command(hidden=True)
+def follow(folder: Path, trainer: Annotated[int, typer.Option("--of", metavar="PID")]) -> None:
+    """What `train --live` starts: log the curves that grow in a folder until the training process is gone."""
+    from strokewise.registry import live as following
+
+    following.follow(folder, trainer)
 
 
 @app.command()
@@ -80,6 +100,35 @@ def baseline(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
     """Measure both models on the test paintings -> data/report."""
     run_stage("evaluate", params, overrides)
+
+
+@app.command()
+def curve(
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Paintings a shape, at each point of the curve.")
+    ] = "5,10,25,50",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", file_okay=False, help="For curve.csv and curve.png.")
+    ] = Path("data/curve"),
+    params: ParamsFile = PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Train both models on few paintings a shape, and draw how they fare. Minutes; killed, it goes on."""
+    from strokewise.params import Params
+
+    checked = Params.load(params, overrides or [])
+    try:
+        wanted = [int(size) for size in sizes.split(",")]
+    except ValueError:
+        wanted = []
+    if not wanted or min(wanted) < 2:
+        raise UserError(f"--sizes {sizes!r} is no list of numbers from 2 on; write, say, --sizes 5,10,25,50")
+    from strokewise import curve as door
+    from strokewise import locking
+
+    with locking.exclusive(Path(".strokewise") / "curve.lock"):
+        typer.echo(door.table(door.curve(checked, wanted, output)))
+    typer.echo(f"{output}/curve.csv, {output}/curve.png")
 
 
 @app.command()

@@ -1,8 +1,13 @@
 """The commands that look into the registry, or move what is in it."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from strokewise.registry.decisions import Outcome
+    from strokewise.registry.past import Commit
 
 app = typer.Typer()
 
@@ -16,6 +21,23 @@ def ui(
     from strokewise.registry import server
 
     server.serve(host, port, typer.echo)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A model folder, models:/name@alias or an alias; if not given the champion."
+        ),
+    ] = None,
+) -> None:
+    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with a guard before it."""
+    from strokewise.registry import scorer
+
+    scorer.serve(host, port, model, typer.echo)
 
 
 @app.command()
@@ -56,3 +78,56 @@ def promote(version: Annotated[int, typer.Argument(help="The version to make cha
 def _moved(event: Any) -> None:
     before = f"; before it was version {event.before}" if event.before else ""
     typer.echo(f"version {event.version} is the champion now{before}")
+
+
+@app.command()
+def sync(
+    rev: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REV", help="Only this commit, or DVC experiment. Repeatable, in the order given."),
+    ] = None,
+) -> None:
+    """Rebuild MLflow from git and the DVC cache: every state of the pipeline on this branch, oldest first."""
+    from strokewise.errors import RegistryError, UserError
+    from strokewise.registry import past, store
+    from strokewise.registry.store import Unavailable
+
+    store.address()  # a wrong one is told before anything is done
+    commits = past.commits(rev or ())
+    made = 0
+    with past.scratch() as folder:
+        kept = past.cache() if commits else folder
+        for commit in commits:
+            try:
+                said, new = _told(_restored(commit, kept, folder / commit.sha))
+                made += new
+            except (past.Incomplete, UserError) as error:
+                said = f"skipped: {str(error).replace(f'{folder / commit.sha}/', '')}"
+            except Unavailable as error:
+                raise RegistryError(f"sync stopped at {commit.sha[:8]}: {error}; the same command goes on") from None
+            typer.echo(f"{commit.sha[:8]}  {commit.experiment or commit.title}\n          {said}")
+    typer.echo(f"{len(commits)} states in git, {made} decided now" if commits else "no commit here has a dvc.lock")
+    if made:
+        typer.echo("Not in git, so not back: what people moved by hand, experiments that were not kept, times and ids.")
+
+
+def _restored(commit: "Commit", kept: Path, folder: Path) -> "Outcome":
+    """Put one state together, register it, and clear it away."""
+    import shutil
+
+    from strokewise.params import Params
+    from strokewise.registry import past
+    from strokewise.stages import register
+
+    try:
+        past.put(commit, kept, folder)
+        return register.restore(Params.load(folder / past.PARAMS), folder, commit.sha, commit.experiment)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(outcome: "Outcome") -> tuple[str, bool]:
+    """A line about a state, and whether it was decided now."""
+    stands = outcome.standing or f"refused: {' '.join(outcome.reasons)}"
+    warning = f" (warning: {outcome.warning})" if outcome.warning else ""
+    return f"{'' if outcome.fresh else 'there already: '}{stands}{warning}", outcome.fresh

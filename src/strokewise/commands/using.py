@@ -63,3 +63,23 @@ def network(
     checked = Params.load(params, overrides or [])
     outlines = [path for path in Path("data/outlines").glob("*") if path.is_dir()]
     typer.echo(architecture.table(checked.network, shapes or len(outlines) + 1))  # doodles are a shape too: `other`
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all findings.")] = False) -> None:
+    """Look at everything that can be wrong here, and say what to do; exit code 3 if something does not work."""
+    from strokewise import doctor as doctors
+    from strokewise.errors import Refusal
+
+    found = []
+    for finding in doctors.examine(Path.cwd()):
+        found.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.state:5}{finding.check:12}{finding.said}")
+            if finding.todo:
+                typer.echo(f"{'':17}-> {finding.todo}")
+    bad = sum(finding.state == "bad" for finding in found)
+    if as_json:
+        typer.echo(json.dumps({"usable": not bad, "findings": [dataclasses.asdict(finding) for finding in found]}))
+    if bad:
+        raise Refusal(f"{bad} of {len(found)} findings are bad; the lines with -> say what to do")

@@ -81,7 +81,23 @@ def sentences(metrics: dict[str, Any]) -> list[str]:
         told.append(
             f"It turns away {_percent(cnn['rejected'])} of the paintings that do show a shape as {dataset.OTHER}."
         )
+    if "drawings" in metrics:
+        told.append(_of_drawings(metrics["drawings"]))
     return told
+
+
+def _of_drawings(found: dict[str, Any]) -> str:
+    """Of the drawings by people, apart from all that is said of paintings."""
+    rights = [
+        f"{_percent(numbers['accuracy'])} ({_percent(numbers['low'])} to {_percent(numbers['high'])})"
+        for numbers in (found["cnn"], found["baseline"])
+    ]
+    recalls = {shape: numbers["recall"] for shape, numbers in found["cnn"]["shapes"].items()}
+    each = ", ".join(f"{shape} {_percent(recall)}" for shape, recall in recalls.items() if recall is not None)
+    return (
+        f"Of the {found['count']} drawings by people in data/drawings, the CNN recognises {rights[0]}, the baseline"
+        f" {rights[1]}; the CNN, shape by shape: {each}."
+    )
 
 
 def curve(values: NDArray[Any], right: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:

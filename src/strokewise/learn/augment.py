@@ -54,11 +54,12 @@ class Freedom:
         return Freedom(**{name: value[wanted] for name, value in vars(self).items()})
 
 
-def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> Freedom | None:
-    """What the paintings themselves show to be allowed: as far as others of their kind were turned, mirrored, stretched.
+def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], drawings: int = 0) -> Freedom | None:
+    """What the paintings show to be allowed: as far as others of their kind were turned, mirrored and stretched.
 
-    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. None if they lack `turn`
-    (degrees), `mirrored` or `stretch`: then nothing is known to be allowed.
+    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. After the paintings come so many
+    `drawings` by people, of which nothing was drawn by lot: they are turned and stretched no further and not mirrored.
+    None if the factors lack `turn` (degrees), `mirrored` or `stretch`: then nothing is known to be allowed.
     """
     if not {"turn", "mirrored", "stretch", "variant"} <= factors.keys():
         return None
@@ -73,12 +74,16 @@ def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]) -> F
     slim, wide = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
     np.minimum.at(slim, kind, stretch)
     np.maximum.at(wide, kind, stretch)
-    numbers = (
-        torch.tensor(values).float()
-        for values in (-widest[kind] - turn, widest[kind] - turn, turn, slim[kind] - stretch, wide[kind] - stretch)
-    )
-    least, most, turned, narrower, wider = numbers
-    return Freedom(least, most, torch.tensor(mirror[kind]), turned, narrower, wider)
+    known = {
+        "least": -widest[kind] - turn,
+        "most": widest[kind] - turn,
+        "mirror": mirror[kind],
+        "turn": turn,
+        "narrower": slim[kind] - stretch,
+        "wider": wide[kind] - stretch,
+    }
+    tensors = {name: torch.tensor(np.append(values, np.zeros(drawings))).float() for name, values in known.items()}
+    return Freedom(**{**tensors, "mirror": tensors["mirror"].bool()})
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
     chance, far = torch.rand(2, count, generator=generator)
     if freedom is not None:
         far = freedom.narrower.clamp(min=-FURTHEST).lerp(freedom.wider.clamp(max=FURTHEST), far)
-        linear = linear @ _along(freedom.turn, far * (chance < STRETCH_CHANCE) * strength)
+        linear = linear @ along(freedom.turn, far * (chance < STRETCH_CHANCE) * strength)
     return Amounts(
         linear=linear,
         zoom=1 + uniform() * ZOOM,
@@ -151,7 +156,7 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
     )
 
 
-def _along(turn: Tensor, stretch: Tensor) -> Tensor:
+def along(turn: Tensor, stretch: Tensor) -> Tensor:
     """(N, 2, 2): stretched by the factor exp(stretch), as much along the way `turn` as it is squeezed across."""
     cos, sin = (2 * turn).cos(), (2 * turn).sin()
     mean, spread = (stretch / 2).cosh(), (stretch / 2).sinh()  # of exp(stretch / 2) and exp(-stretch / 2)

@@ -82,7 +82,7 @@ def paint(
     stop, done = context.Event(), context.Value("q", 0)
     longest_first = sorted(shards, key=lambda shard: -shard.rows)
     with ProcessPoolExecutor(min(processes, len(shards)), context, _begin, (stop, done)) as pool:
-        with _deaf_to_interrupts():  # the workers inherit it: Ctrl-C is for this process, which then stops them
+        with _deaf_to_interrupts():  # Ctrl-C is for this process, which then stops the workers
             waiting = {pool.submit(_work, shard, folder, catalogue, generate) for shard in longest_first}
         try:
             _watch(waiting, done, progress)
@@ -109,14 +109,20 @@ def _watch(waiting: set[Future[None]], done: Any, progress: Callable[[int], Any]
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started in this block never hear of Ctrl-C; this one does when the block is done."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may; none other is asked
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # this is inherited
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 # --- in a worker

@@ -49,7 +49,9 @@ def confirm(shelf: Shelf, made: State, rules: Mapping[str, Any]) -> Outcome | No
             continue
         if event.what == "refused":
             # Without a version there is nothing a person could have moved: another question gets another answer.
-            return Outcome(None, False, (event.reason,), False) if event.question == question(made, rules) else None
+            if event.question == question(made, rules):
+                return Outcome(None, False, (event.reason,), False)
+            continue
         return Outcome(None, False, (f"It was version {event.version}, which somebody deleted.",), False)
     return None
 

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from strokewise.errors import RegistryError
 from strokewise.registry import store
@@ -30,21 +30,21 @@ def serve(host: str, port: int, say: Callable[[str], None]) -> None:
     """
     place = store.address()
     if place.served:
-        say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.uri}")
+        say(f"{store.VARIABLE} names a server that has an interface of its own: open {place.shown}")
         return
-    _check_free(host, port)
+    bound(host, port).close()
     try:
         with store.opened():
             pass  # a bare MLflow would make the database in its own, unsafe way
     except Unavailable as error:
         raise RegistryError(f"the store cannot be opened: {error}") from None
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    say(f"starting MLflow on {url} (some 10 s) ...")
-    with _running(_command(place, host, port)) as server:
-        while server.poll() is None and not _answers(url):
+    here = url(host, port)
+    say(f"starting MLflow on {here} (some 10 s) ...")
+    with _running(_command(place, host, port), {"MLFLOW_BACKEND_STORE_URI": place.uri}) as server:
+        while server.poll() is None and not _answers(here):
             time.sleep(POLL_S)
         if server.returncode is None:
-            say(f"MLflow shows the runs at {url} (Ctrl-C ends it)")
+            say(f"MLflow shows the runs at {here} (Ctrl-C ends it)")
             server.wait()
     raise RegistryError(f"MLflow ended by itself with exit code {server.returncode}; what it printed above says why")
 
@@ -53,15 +53,18 @@ def _command(place: Address, host: str, port: int) -> list[str]:
     """Artifacts are read where they lie, not through the server: what is made here is readable with it and without."""
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", place.uri, "--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
+        *("--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
         *("--uvicorn-opts", "--log-level warning"),
     ]
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them."""
-    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, start_new_session=True)
+def _running(command: list[str], secrets: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them.
+
+    `secrets` go into its environment: everybody may read a command line.
+    """
+    server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT, **secrets}, start_new_session=True)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain `kill` ends them too
     try:
         yield server
@@ -76,16 +79,27 @@ def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
             server.wait()
 
 
-def _check_free(host: str, port: int) -> None:
-    """MLflow would say so too, after ten seconds and in forty lines."""
+def bound(host: str, port: int) -> socket.socket:
+    """A socket on the port, not yet listening; raises RegistryError if the port is taken."""
+    # MLflow would say so too, after ten seconds and in forty lines.
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
+        held = socket.socket(family, kind, protocol)
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(where)
+        except OSError:
+            held.close()
+            raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise RegistryError(f"cannot listen on {host}:{port} ({reason}); take another with --port or --host") from None
+    return held
+
+
+def url(host: str, port: int) -> str:
+    """Where a browser finds it."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _answers(url: str) -> bool:

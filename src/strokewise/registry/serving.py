@@ -4,7 +4,7 @@ Models from code: MLflow runs this very file, also long after and elsewhere, wit
 files it needs packed beside it (`packing.py`). Nobody imports it. In: a list of base64 strings (PNG or any format of
 `pictures.py`) and of plain arrays, (H, W), (H, W, 3) or (H, W, 4), nested lists or NumPy; or one array (N, H, W, ...),
 or a data frame with a single column of them. Out: an answer a picture, in order; an unreadable one is answered with
-its `error`, the others all the same.
+its `error`, which begins with its place in the list, counted from 0; the others are answered all the same.
 """
 
 import base64
@@ -16,6 +16,8 @@ import numpy as np
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 from pydantic import BaseModel
+
+MOST_PIXELS = 2**24  # 4096×4096, of a file: one as large as the door takes needs 450 MB, and many ask at once
 
 Given = str | list[list[int]] | list[list[list[int]]]
 
@@ -50,13 +52,14 @@ class Served(PythonModel):
         self.shapes, self.grid = loaded.shapes, loaded.grid
 
     def predict(self, context: Any, model_input: list[Given], params: dict[str, Any] | None = None) -> list[Answer]:
-        read = [self._picture(given) for given in _one_by_one(model_input)]  # pictures, or what is wrong with them
+        # pictures, or what is wrong with them
+        read = [self._picture(at, given) for at, given in enumerate(_one_by_one(model_input))]
         pictures = [picture for picture in read if not isinstance(picture, str)]
         scores = iter(self.probabilities(np.stack(pictures)) if pictures else ())
         # Plain dictionaries of Answer's shape: JSON as they are.
         return [{"error": each} if isinstance(each, str) else self._answer(next(scores)) for each in read]  # type: ignore[misc]
 
-    def _picture(self, given: Any) -> Any:
+    def _picture(self, at: int, given: Any) -> Any:
         """The picture, uint8 (G, G), or what is wrong with it."""
         from strokewise import pictures
         from strokewise.errors import PictureError
@@ -64,7 +67,7 @@ class Served(PythonModel):
         try:
             return pictures.picture(_decoded(given), self.grid)
         except PictureError as error:
-            return str(error)
+            return f"item {at}: {error}"
 
     def _answer(self, scores: Any) -> dict[str, Any]:
         best = int(scores.argmax())
@@ -83,19 +86,41 @@ def _one_by_one(given: Any) -> list[Any]:
 
 def _decoded(given: Any) -> Any:
     """Bytes of base64 text, an array of nested lists; raises PictureError for what is neither."""
+    from strokewise import headers
     from strokewise.errors import PictureError
 
-    if isinstance(given, bytes):
-        return given
     if isinstance(given, str):
         try:
-            return base64.b64decode(given.rpartition(",")[2], validate=True)  # also a browser's data:image/png;base64,
+            given = base64.b64decode(given.rpartition(",")[2], validate=True)  # also a browser's data:image/png;base64,
         except ValueError:  # binascii's is one, and so is that for letters beyond ASCII
             raise PictureError("this text is not base64; send the bytes of a picture as base64") from None
+    if isinstance(given, bytes):
+        if given and (size := headers.read(given)).width * size.height > MOST_PIXELS:
+            raise PictureError(f"{size.width}×{size.height} pixels; at most {MOST_PIXELS:,} are served: shrink it")
+        return given
+    if not isinstance(given, list | tuple | np.ndarray):
+        kind = "null" if given is None else f"the type {type(given).__name__}"
+        raise PictureError(f"{kind} is no picture; send base64 text or an array (H, W), (H, W, 3) or (H, W, 4)")
+    if wrong := _no_numbers(given):
+        raise PictureError(f"{wrong}; send numbers (H, W), (H, W, 3) or (H, W, 4), or a picture's bytes as base64")
     try:
         return np.asarray(given)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise PictureError("this is no array: its rows differ in length; send (H, W), (H, W, 3) or (H, W, 4)") from None
+
+
+def _no_numbers(given: Any, depth: int = 1) -> str:
+    """What makes nested lists no picture, before NumPy would make each number as long as the longest text in them."""
+    if not isinstance(given, list | tuple):
+        return ""
+    if depth > 3:
+        return "this array has too many dimensions"
+    kinds = set(map(type, given))
+    if any(issubclass(kind, str | bytes) for kind in kinds):
+        return "this array holds text"
+    if not any(issubclass(kind, list | tuple) for kind in kinds):
+        return ""
+    return next(filter(None, (_no_numbers(inner, depth + 1) for inner in given)), "")
 
 
 set_model(Served())

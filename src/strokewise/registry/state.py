@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,24 @@ class State:
         return str(self.metrics["evaluation"])
 
 
-def read(settings: Mapping[str, Mapping[str, Any]], judged: str, root: Path = Path()) -> State:
-    """The state that lies in `root`/data. Raises ModelError if a part is missing, damaged or of another state."""
+def read(
+    settings: Mapping[str, Mapping[str, Any]],
+    judged: str,
+    root: Path = Path(),
+    commit: str | None = None,
+    experiment: str | None = None,
+) -> State:
+    """The state that lies in `root`/data: that of `commit` where it was taken from one, else the working tree's.
+
+    Raises ModelError if a part is missing, damaged or of another state.
+    """
     data = root / "data"
-    metrics = _json(data / "report" / "metrics.json", "evaluate")
+    metrics = _json(data / "report" / "metrics.json", "evaluate", ("evaluation", "paired", "paintings"))
     cnn, baseline = (_made(kind, data / folder, metrics) for kind, folder in MODELS.items())
-    commit, dirty = _git(root)
+    dirty = False
+    if commit is None:
+        commit, dirty = _git(root)
+        experiment = os.environ.get("DVC_EXP_NAME") or None
     return State(
         cnn,
         baseline,
@@ -76,13 +88,13 @@ def read(settings: Mapping[str, Mapping[str, Any]], judged: str, root: Path = Pa
         data / "paintings",
         commit,
         dirty,
-        os.environ.get("DVC_EXP_NAME") or None,
+        experiment,
     )
 
 
 def _made(kind: str, folder: Path, metrics: Mapping[str, Any]) -> Made:
     stage = "train" if kind == "cnn" else "baseline"
-    config = _json(folder / "config.json", stage)
+    config = _json(folder / "config.json", stage, ("fingerprint", "shapes"))
     weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(f"{folder} holds no weights ({' or '.join(WEIGHTS)}); run `strokewise {stage}`")
@@ -92,11 +104,14 @@ def _made(kind: str, folder: Path, metrics: Mapping[str, Any]) -> Made:
     return Made(kind, folder, config, hashlib.sha256(weights.read_bytes()).hexdigest(), measured)
 
 
-def _json(path: Path, stage: str) -> dict[str, Any]:
+def _json(path: Path, stage: str, needed: Sequence[str]) -> dict[str, Any]:
+    """The object in a file that `stage` writes, seen to have the keys that are `needed`."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError("it holds no object")
+        if lacking := [key for key in needed if key not in value]:
+            raise ValueError(f"it has no {' and no '.join(lacking)}")
         return value
     except FileNotFoundError:
         raise ModelError(f"there is no {path}; run `dvc repro`, or `strokewise {stage}`") from None
@@ -107,13 +122,19 @@ def _json(path: Path, stage: str) -> dict[str, Any]:
 def history(made: Made) -> list[dict[str, float]]:
     """The rows of `history.csv`, an epoch each; none for a model without one."""
     path = made.folder / "history.csv"
-    if not path.is_file():
-        return []
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+        return curves(path)
     except (OSError, TypeError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}; run `strokewise train`") from None
+
+
+def curves(path: Path) -> list[dict[str, float]]:
+    """The rows of a `history.csv`, which may still grow: a line without its end is not yet one. None without a file."""
+    try:
+        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    except FileNotFoundError:
+        return []
+    return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(whole.splitlines())]
 
 
 def answers(state: State) -> tuple[list[int], list[int], list[int]]:

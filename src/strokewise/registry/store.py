@@ -8,6 +8,7 @@ becomes `Unavailable`, one line: MLflow is a projection of the pipeline, and its
 import contextlib
 import logging
 import os
+import re
 import shutil
 import time
 import warnings
@@ -56,6 +57,11 @@ class Address:
         """Whether a server is asked (and stores the artifacts where it likes)."""
         return self.artifacts is None
 
+    @property
+    def shown(self) -> str:
+        """The store as it may be printed: a password is nobody's business."""
+        return self.database.name if self.database else _masked(self.uri)
+
     def lock(self, purpose: str) -> Path:
         """The file whose holder alone may do `purpose` in this store."""
         root = self.database.parent if self.database else disk.home()
@@ -73,7 +79,7 @@ class Store:
     def hurry(self) -> None:
         """Raise Unavailable once a server has used up all patience: many slow answers are as bad as none."""
         if self.address.served and time.monotonic() - self._opened > PATIENCE_S:
-            raise Unavailable(f"{self.address.uri} is too slow: not done after {PATIENCE_S:.0f} s")
+            raise Unavailable(f"{self.address.shown} is too slow: not done after {PATIENCE_S:.0f} s")
 
     @contextlib.contextmanager
     def everywhere(self) -> Iterator[None]:
@@ -130,7 +136,7 @@ def address() -> Address:
     if scheme in ("http", "https") and _hostname(given):
         return Address(given.rstrip("/"), None, None)
     raise RegistryError(
-        f"{VARIABLE} is {given!r}; it must be a server (http://host:port) or a database (sqlite:///file.db, "
+        f"{VARIABLE} is {_masked(given)!r}; it must be a server (http://host:port) or a database (sqlite:///file.db, "
         f"postgresql://…): set it right, or unset it to use this project's own mlflow.db"
     )
 
@@ -182,7 +188,14 @@ def opened(create: bool = True) -> Iterator[Store]:
         except FileNotFoundError:
             raise  # a file of ours
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            raise Unavailable(f"{_shown(place)}: {_one_line(error)}") from error
+            raise Unavailable(f"{place.shown}: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """MLflow without its store, for the length of the block: `ENVIRONMENT`, and only errors are said."""
+    with _environment(), _quiet():
+        yield
 
 
 @contextlib.contextmanager
@@ -243,13 +256,11 @@ def _check_place(location: str, artifacts: Path) -> None:
         )
 
 
-def _shown(place: Address) -> str:
-    if place.database:
-        return place.database.name
-    parts = urlsplit(place.uri)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")  # without a password
+def _masked(text: str) -> str:
+    """Text without the user and password of any URI in it, nor what a URI is asked (a password can stand there too)."""
+    return re.sub(r"(?<=://)[^/\s]*@|(?<=\w)\?\S*=\S*", "", text)
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = _masked(" ".join(str(error).split()))
     return text if len(text) <= 300 else text[:297] + "..."

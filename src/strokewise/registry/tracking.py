@@ -9,7 +9,7 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH = 900  # metrics a call; a server takes 1,000
 LONGEST_DIGEST = 36  # characters, of a data set
+SECTIONS = {"network": "network", "training": "train", "baseline": "baseline", "versions": "versions"}  # of config.json
 CONTEXTS = {"train": "training", "test": "evaluation"}  # MLflow's words
 
 
@@ -50,8 +51,9 @@ def _log(store: Store, experiment: str, made: State, model: Made, example: NDArr
     if complete is not None:
         return Logged(complete.info.run_id, complete.data.tags["complete"], False)
     tags = _tags(made, model)
-    name = f"{model.kind} {model.fingerprint[:8]}"
-    run = store.client.create_run(experiment, tags=tags, run_name=name).info.run_id
+    run = _adopted(store, experiment, model, tags) if model.kind == "cnn" else None
+    if run is None:
+        run = store.client.create_run(experiment, tags=tags).info.run_id
     logged = _model(store, experiment, run, made, model, example)
     _numbers(store, run, logged.model_id, made, model)
     _data(store, run, made, model)
@@ -68,15 +70,39 @@ def _log(store: Store, experiment: str, made: State, model: Made, example: NDArr
 
 def _settled(store: Store, experiment: str, made: State, model: Made) -> "Run | None":
     """The complete run of this key, the oldest if two machines made one at once; all others are removed."""
-    conditions = {"model": model.kind, "fingerprint": model.fingerprint, "evaluation": made.evaluation}
-    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in conditions.items())
-    runs = store.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"])
-    runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+    runs = found(
+        store, experiment, {"model": model.kind, "fingerprint": model.fingerprint, "evaluation": made.evaluation}
+    )
     kept = next((run for run in runs if "complete" in run.data.tags and _whole(store, run)), None)
     for run in runs:
         if kept is None or run.info.run_id != kept.info.run_id:
             store.client.delete_run(run.info.run_id)
     return kept
+
+
+def _adopted(store: Store, experiment: str, model: Made, tags: Mapping[str, str]) -> str | None:
+    """The run in which this model's training was shown as it went, if it was: from now on it is that of `tags`."""
+    from mlflow.entities import RunTag
+
+    begun = found(store, experiment, {"model": "cnn", "fingerprint": model.fingerprint, "live": "true"})
+    if not begun:
+        return None
+    run = str(begun[0].info.run_id)
+    told = [RunTag(name, value) for name, value in {**tags, "live": "adopted"}.items()]
+    store.client.log_batch(run, tags=told)
+    return run
+
+
+def found(store: Store, experiment: str, tags: Mapping[str, str]) -> "list[Run]":
+    """The runs with these tags, the oldest first."""
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    runs = store.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"])
+    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def name(kind: str, fingerprint: str, experiment: str | None) -> str:
+    """What tells runs apart at a glance: the kind, DVC's name of the experiment, the beginning of the fingerprint."""
+    return " ".join(filter(None, (kind, experiment, fingerprint[:8])))
 
 
 def _whole(store: Store, run: "Run") -> bool:
@@ -87,6 +113,7 @@ def _whole(store: Store, run: "Run") -> bool:
 
 def _tags(made: State, model: Made) -> dict[str, str]:
     tags = {
+        "mlflow.runName": name(model.kind, model.fingerprint, made.experiment),
         "model": model.kind,
         "fingerprint": model.fingerprint,
         "evaluation": made.evaluation,
@@ -135,21 +162,41 @@ def _there(store: Store, location: str) -> bool:
     return store.address.served or not where.startswith("/") or (Path(where) / "MLmodel").is_file()
 
 
-def _numbers(store: Store, run: str, logged: str, made: State, model: Made) -> None:
+def _numbers(store: Store, run: str, logged_model: str, made: State, model: Made) -> None:
     """Parameters, the curves over epochs, and what *evaluate* measured."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
-    metrics: list[Metric] = []
-    for row in state.history(model):
-        epoch = int(row.pop("epoch"))
-        metrics += [Metric(_curve(name), value, now, epoch) for name, value in row.items() if math.isfinite(value)]
-    metrics += [Metric(name, value, now, 0, model_id=logged) for name, value in measured(made, model).items()]
     parameters = [Param(name, value) for name, value in _parameters(made, model).items()]
     store.client.log_batch(run, params=parameters)
+    curves(store, run, state.history(model), logged(store, run))
+    metrics = [Metric(name, value, now, 0, model_id=logged_model) for name, value in measured(made, model).items()]
     for start in range(0, len(metrics), BATCH):
         store.hurry()
         store.client.log_batch(run, metrics=metrics[start : start + BATCH])
+
+
+def logged(store: Store, run: str) -> set[tuple[str, int]]:
+    """The points of the curves that the run has: metric and epoch."""
+    names = [name for name in store.client.get_run(run).data.metrics if _is_curve(name)]
+    return {(name, point.step) for name in names for point in store.client.get_metric_history(run, name)}
+
+
+def curves(store: Store, run: str, rows: Sequence[Mapping[str, float]], known: set[tuple[str, int]]) -> None:
+    """Log the rows of a `history.csv`, without the points that are `known`, and make these known."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    points = {
+        (_curve(name), int(row["epoch"])): value
+        for row in rows
+        for name, value in row.items()
+        if name != "epoch" and math.isfinite(value)
+    }
+    metrics = [Metric(name, value, now, epoch) for (name, epoch), value in points.items() if (name, epoch) not in known]
+    for start in range(0, len(metrics), BATCH):
+        store.client.log_batch(run, metrics=metrics[start : start + BATCH])
+    known.update(points)
 
 
 def _curve(column: str) -> str:
@@ -160,11 +207,16 @@ def _curve(column: str) -> str:
     return f"{'train' if name == column else 'validation'}/{name}"
 
 
+def _is_curve(metric: str) -> bool:
+    return metric == "learning_rate" or metric.startswith(("train/", "validation/"))
+
+
 def measured(made: State, model: Made) -> dict[str, float]:
     """What was measured as flat metrics: `test/accuracy`, `test/recall/star`, `paired/difference`, ..."""
-    found = dict(_flat(model.measured, "test"))
+    found = dict(flat(model.measured, "test"))
+    found |= dict(flat(made.metrics.get("drawings", {}).get(model.kind, {}), "drawings"))
     if model.kind == "cnn":
-        found |= dict(_flat(made.metrics.get("paired", {}), "paired"))
+        found |= dict(flat(made.metrics.get("paired", {}), "paired"))
     return {
         _metric(name): float(value)
         for name, value in found.items()
@@ -175,30 +227,29 @@ def measured(made: State, model: Made) -> dict[str, float]:
 
 def _metric(name: str) -> str:
     """All shapes' recalls in one group of charts; the interval's ends beside the number that they belong to."""
-    name = re.sub(r"^test/shapes/(.+)/(\w+)$", r"test/\2/\1", name)
-    return re.sub(r"^(test/)(low|high)$", r"\1accuracy_\2", name)
+    name = re.sub(r"^(test|drawings)/shapes/(.+)/(\w+)$", r"\1/\3/\2", name)
+    return re.sub(r"^((?:test|drawings)/)(low|high)$", r"\1accuracy_\2", name)
 
 
 def _parameters(made: State, model: Made) -> dict[str, str]:
     """The sections of params.yaml that decided this model, as resolved, and what else its config.json knows."""
     mine = ("generate", "network", "train") if model.kind == "cnn" else ("generate", "baseline")
-    values = {name: value for section in mine for name, value in _flat(made.settings.get(section, {}), section, ".")}
-    values |= dict(_flat(made.settings.get("evaluate", {}), "evaluate", "."))
-    sections = {"network": "network", "training": "train", "baseline": "baseline", "versions": "versions"}
-    for key, section in sections.items():
-        values |= dict(_flat(model.config.get(key, {}), section, "."))
+    values = {name: value for section in mine for name, value in flat(made.settings.get(section, {}), section, ".")}
+    values |= dict(flat(made.settings.get("evaluate", {}), "evaluate", "."))
+    for key, section in SECTIONS.items():
+        values |= dict(flat(model.config.get(key, {}), section, "."))
     for key in ("grid", "choice", "copies", "parameters"):
         if key in model.config:
             values[key] = model.config[key]
     return {name: str(value) for name, value in values.items()}
 
 
-def _flat(value: Any, prefix: str, joint: str = "/") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, prefix: str, joint: str = "/") -> Iterator[tuple[str, Any]]:
     """The leaves of nested dictionaries with their keys joined; lists are left out: they are no parameter or metric."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             plain = re.sub(r"[^\w.\- ]", "_", str(key))
-            yield from _flat(inner, f"{prefix}{joint}{plain}", joint)
+            yield from flat(inner, f"{prefix}{joint}{plain}", joint)
     elif not isinstance(value, list | tuple) and value is not None:
         yield prefix, value
 

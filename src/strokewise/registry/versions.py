@@ -6,6 +6,7 @@ A version is one fingerprint, and says so in its tags. What happened stands in t
 line an event, only ever added to.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -185,15 +186,20 @@ def fetch(opened: Store, name: str, number: int) -> Path:
                 "deleted, delete mlflow.db too and run `strokewise register`"
             )
         return lies
-    kept = disk.home() / disk.SCRATCH / "registered" / (version.tags.get("weights") or f"{name}-{number}")
-    if not (kept / "config.json").is_file():
+    kept = disk.home() / disk.SCRATCH / "registered" / _key(opened, version.tags.get("weights", ""), name, number)
+    if not (kept / packing.ARTIFACT / "config.json").is_file():
         from mlflow.artifacts import download_artifacts
 
-        with disk.replacing(kept) as fresh:
+        with disk.replacing(kept) as fresh:  # the code beside it too: `strokewise serve` runs it
             got = download_artifacts(
-                artifact_uri=f"{source.rstrip('/')}/{packing.ARTIFACT}",
-                dst_path=str(fresh.parent / "download"),
-                tracking_uri=opened.address.uri,
+                artifact_uri=source, dst_path=str(fresh.parent / "download"), tracking_uri=opened.address.uri
             )
             shutil.move(got, fresh)
-    return kept
+    return kept / packing.ARTIFACT
+
+
+def _key(opened: Store, weights: str, name: str, number: int) -> str:
+    """What a fetched folder is kept under: its weights; where no tag tells them, the version of this very server."""
+    if re.fullmatch("[0-9a-f]{64}", weights):
+        return weights
+    return hashlib.sha256(f"{opened.address.shown} {name} {number}".encode()).hexdigest()[:32]

@@ -1,7 +1,10 @@
 """data/paintings/test, data/model, data/baseline -> data/report: both models measured on the same test paintings.
 
+What lies in data/drawings is measured as well and reported apart; where nothing lies there, nothing is said of it.
+
 metrics.json            every number, and sentences that say them; written last: it says that the rest is there
 predictions.parquet     what both models said of each painting
+drawings.parquet        the same of each drawing in data/drawings; no rows where there are none
 confusion-<model>.csv   actual and predicted name, a row a painting
 robustness-<factor>.csv how often both are right, along a factor that was drawn
 *.png                   the same as pictures, the worst mistakes, and where the two disagree
@@ -10,7 +13,6 @@ robustness-<factor>.csv how often both are right, along a factor that was drawn
 import csv
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from strokewise import dataset, disk, figures, network, pictures, progress, sources
+from strokewise import dataset, disk, drawings, figures, network, pictures, progress, sources
 from strokewise.dataset import Split
 from strokewise.errors import DatasetError, ModelError
 from strokewise.figures import Panel
@@ -63,13 +65,15 @@ def evaluate(params: Params) -> Evaluated:
     split = dataset.load("test", cnn.grid)
     _agree(split, cnn, baseline)
     answers = _answers(cnn, baseline, split.pictures, lambda grid: dataset.load("test", grid).pictures)
-    metrics = _metrics(split, cnn, baseline, answers, params)
+    drawn = drawings.load(drawings.TEST, cnn.shapes, cnn.grid)
+    of_drawings = _answers(cnn, baseline, drawn.pictures, lambda grid: _drawn(cnn.shapes, grid))
+    metrics = _metrics(split, cnn, baseline, answers, params, (drawn, of_drawings) if len(drawn.labels) else None)
     curves = {"imprecision": _along_dial(cnn, baseline, params.generate, params.evaluate.curve)}
     curves |= _along_factors(split, answers)
     REPORT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=REPORT) as temporary:
-        folder = Path(temporary)
+    with disk.beside(REPORT / "evaluation") as folder:
         _write_answers(folder, split, answers)
+        _write_table(folder / "drawings.parquet", "path", _names(), drawn, of_drawings)
         _draw(folder, split, answers, metrics)
         for name, rows in curves.items():
             _write_csv(folder / f"robustness-{name}.csv", rows[0], (row.values() for row in rows))
@@ -96,16 +100,34 @@ def _answers(cnn: Network, baseline: Flat, seen: NDArray[np.uint8], on: Any) -> 
     }
 
 
-def _metrics(split: Split, cnn: Network, baseline: Flat, answers: Answers, params: Params) -> dict[str, Any]:
-    """All of metrics.json."""
+def _drawn(shapes: tuple[str, ...], grid: int) -> NDArray[np.uint8]:
+    return drawings.load(drawings.TEST, shapes, grid).pictures
+
+
+def _names() -> list[str]:
+    """The drawings' names below their folder, in the order in which they are loaded."""
+    return [path.relative_to(drawings.TEST).as_posix() for path in drawings.paths(drawings.TEST)]
+
+
+def _metrics(
+    split: Split,
+    cnn: Network,
+    baseline: Flat,
+    answers: Answers,
+    params: Params,
+    drawn: tuple[Split, Answers] | None = None,
+) -> dict[str, Any]:
+    """All of metrics.json; `drawn` are the drawings by people with what was said of them."""
     settings = params.evaluate
-    decided = {
+    decided: dict[str, Any] = {
         "test": split.digest,
         "cnn": cnn.config["fingerprint"],
         "baseline": baseline.config["fingerprint"],
         "evaluate": settings.model_dump(),
         "code": sources.digest("stages.evaluate"),
     }
+    if drawn:
+        decided["drawings"] = drawn[0].digest
     metrics: dict[str, Any] = {
         "paintings": len(split.labels),
         "evaluation": hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest(),
@@ -122,6 +144,13 @@ def _metrics(split: Split, cnn: Network, baseline: Flat, answers: Answers, param
             split.labels, answers["cnn"], answers["baseline"], settings.resamples, settings.seed
         ),
     }
+    if drawn:
+        labels, of = drawn[0].labels, drawn[1]
+        metrics["drawings"] = {
+            "count": len(labels),
+            **{name: summary.model(labels, found, split.shapes) for name, found in of.items()},
+            "paired": summary.comparison(labels, of["cnn"], of["baseline"], settings.resamples, settings.seed),
+        }
     sentences = summary.sentences(metrics)
     return metrics | {"sentence": sentences[0], "sentences": sentences}
 
@@ -156,16 +185,21 @@ def _along_dial(cnn: Network, baseline: Flat, generate: Generate, count: int) ->
 
 
 def _write_answers(folder: Path, split: Split, answers: Answers) -> None:
-    """predictions.parquet, labels and answers as numbers with their names in the metadata; the confusion tables."""
-    columns: dict[str, Any] = {"index": np.arange(len(split.labels)), "label": split.labels}
-    columns |= {name: found.argmax(axis=1) for name, found in answers.items()}
-    columns |= {f"{name}_probabilities": list(found) for name, found in answers.items()}
-    table = pa.table(columns).replace_schema_metadata({"shapes": json.dumps(split.shapes)})
-    pq.write_table(table, folder / "predictions.parquet")
+    """predictions.parquet and the confusion tables."""
+    _write_table(folder / "predictions.parquet", "index", np.arange(len(split.labels)), split, answers)
     names = np.array(split.shapes)
     for name, found in answers.items():
         rows = zip(names[split.labels], names[found.argmax(axis=1)], strict=True)
         _write_csv(folder / f"confusion-{name}.csv", ("actual", "predicted"), rows)
+
+
+def _write_table(path: Path, key: str, keys: Any, split: Split, answers: Answers) -> None:
+    """Labels and answers as numbers, a row a picture that `keys` name, with the shapes' names in the metadata."""
+    columns: dict[str, Any] = {key: pa.array(keys, pa.string() if key == "path" else None), "label": split.labels}
+    columns |= {name: found.argmax(axis=1) for name, found in answers.items()}
+    for name, found in answers.items():
+        columns[f"{name}_probabilities"] = pa.array(list(found), pa.list_(pa.float32()))
+    pq.write_table(pa.table(columns).replace_schema_metadata({"shapes": json.dumps(split.shapes)}), path)
 
 
 def _draw(folder: Path, split: Split, answers: Answers, metrics: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ person moved. A store that is slow or gone costs a warning; the rest is done the
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,24 @@ def register(params: Params, dry_run: bool = False) -> Registered:
     Raises ModelError or DatasetError if the pipeline's results are missing or do not belong together, RegistryError
     if `MLFLOW_TRACKING_URI` is wrong.
     """
+    made = _read(params, Path())
+    try:
+        outcome = _foresee(params, made) if dry_run else _bring(params, made)
+    except Unavailable as error:
+        warning = f"not registered, nothing is lost: {error}; `strokewise register` does it later"
+        outcome = Outcome(None, False, (), False, warning)
+    return Registered(outcome.champion, summary(made, outcome, dry_run), outcome.warning)
+
+
+def restore(params: Params, root: Path, commit: str, experiment: str | None) -> Outcome:
+    """Bring an earlier state, put into the folder `root`, into this project's MLflow as if it were the present one.
+
+    Raises as `register` does, and Unavailable where the store cannot be had.
+    """
+    return _bring(params, _read(params, root, commit, experiment))
+
+
+def _read(params: Params, root: Path, commit: str | None = None, experiment: str | None = None) -> State:
     settings = {
         "generate": params.generate.model_dump(),
         "network": params.network.model_dump(),
@@ -51,34 +70,35 @@ def register(params: Params, dry_run: bool = False) -> Registered:
         "baseline": params.baseline.model_dump(),
         "evaluate": params.evaluate.model_dump(),
     }
-    made = state.read(settings, dataset.digest("test"))
-    rules = params.register_
-
-    def judging(opened: Store | None) -> Judge:
-        return lambda champion: _judge(
-            made, champion, opened, rules=rules, resamples=params.evaluate.resamples, seed=params.evaluate.seed
-        )
-
-    try:
-        if dry_run and not store.exists():
-            outcome = _foretold(judging(None)(None))
-        elif dry_run:
-            with store.opened(create=False) as opened:
-                shelf = versions.shelf(opened)
-                known = decisions.confirm(shelf, made, rules.model_dump())
-                outcome = known or _foretold(judging(opened)(shelf.champion))
-        else:
-            with store.opened() as opened, store.locked():
-                runs = tracking.log(opened, made, dataset.scenes("test", [0])[0])
-                known = decisions.confirm(decisions.finish(opened), made, rules.model_dump())
-                outcome = known or decisions.decide(opened, made, rules.model_dump(), runs["cnn"], judging(opened))
-    except Unavailable as error:
-        warning = f"not registered, nothing is lost: {error}; `strokewise register` does it later"
-        outcome = Outcome(None, False, (), False, warning)
-    return Registered(outcome.champion, summary(made, outcome, dry_run), outcome.warning)
+    return state.read(settings, dataset.digest("test", root / dataset.FOLDER), root, commit, experiment)
 
 
-def _judge(made: State, champion: Version | None, opened: Store | None, **rules: Any) -> Mapping[str, Any]:
+def _bring(params: Params, made: State) -> Outcome:
+    """Both runs into the store, and the decision: the one made before, or a new one."""
+    rules = params.register_.model_dump()
+    with store.opened() as opened, store.locked():
+        runs = tracking.log(opened, made, dataset.scenes("test", [0], made.paintings)[0])
+        known = decisions.confirm(decisions.finish(opened), made, rules)
+        return known or decisions.decide(opened, made, rules, runs["cnn"], _judge(params, made, opened))
+
+
+def _foresee(params: Params, made: State) -> Outcome:
+    """What `_bring` would do; nothing is written."""
+    if not store.exists():
+        return _foretold(_judge(params, made, None)(None))
+    with store.opened(create=False) as opened:
+        shelf = versions.shelf(opened)
+        known = decisions.confirm(shelf, made, params.register_.model_dump())
+        return known or _foretold(_judge(params, made, opened)(shelf.champion))
+
+
+def _judge(params: Params, made: State, opened: Store | None) -> Judge:
+    """The gate, bound to this state, its rules and the seed of *evaluate*."""
+    rules, resamples, seed = params.register_, params.evaluate.resamples, params.evaluate.seed
+    return lambda champion: _decision(made, champion, opened, rules=rules, resamples=resamples, seed=seed)
+
+
+def _decision(made: State, champion: Version | None, opened: Store | None, **rules: Any) -> Mapping[str, Any]:
     """The gate's decision, the champion run on the same test paintings if it knows the same shapes."""
     from strokewise import network  # torch and scipy, for the one time that a model is judged
     from strokewise.judge import gate
@@ -96,7 +116,7 @@ def _judge(made: State, champion: Version | None, opened: Store | None, **rules:
         return asdict(decision)
     said = None
     if rival.shapes == made.cnn.shapes:
-        paintings = dataset.load("test", rival.grid)
+        paintings = dataset.load("test", rival.grid, made.paintings)
         said = network.probabilities(rival, paintings.pictures).argmax(axis=1)
     same = champion.fingerprint == made.cnn.fingerprint
     return asdict(

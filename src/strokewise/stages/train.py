@@ -1,4 +1,4 @@
-"""data/paintings -> data/model: the CNN, its `config.json`, and the curves of its training in `history.csv`.
+"""data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, its curves in `history.csv`.
 
 Where the defaults come from (2026-11-22): 600 paintings, judged on 5,400 others (standard error 0.6 points; one seed
 each, so what differs by less than 2 points does not differ). On an earlier, harder painter, 60 epochs:
@@ -32,7 +32,7 @@ import torch
 
 from strokewise import dataset, disk, locking, network, sources
 from strokewise.errors import ModelError, ParamsError
-from strokewise.learn import augment, checkpoint, distributed, lesson, pupil
+from strokewise.learn import checkpoint, diary, distributed, lesson, material, pupil
 from strokewise.learn.distributed import Team
 from strokewise.learn.lesson import Lesson
 from strokewise.learn.pupil import Pupil
@@ -53,21 +53,27 @@ class Trained:
     validation_accuracy: float
 
 
-def train(params: Params, folder: Path = FOLDER) -> Trained:
+def train(
+    params: Params,
+    folder: Path = FOLDER,
+    shown: int | None = None,
+    begun: Callable[[Path], None] | None = None,
+) -> Trained:
     """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
 
-    Goes on where a killed training of the same fingerprint stood. Raises DatasetError, ParamsError, and UserError for
-    a training that cannot go on.
+    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Goes on where a
+    killed training of the same fingerprint stood. `begun` is told the folder in which the curves grow (`diary.py`),
+    before the first step. Raises DatasetError, ParamsError, and UserError for a training that cannot go on.
     """
     device = _device(params.train.device)
     _keep_memory()
     with distributed.team(device) as team, _reproducible(params.train.threads, device):
-        paintings = dataset.load("train", params.network.grid)
-        unseen = dataset.load("validation", params.network.grid)
-        freedom = augment.freedom(dataset.factors("train"), paintings.labels)
+        learned = material.gather(params.network.grid, shown)
+        paintings, unseen = learned.split, dataset.load("validation", params.network.grid)
         _check_batch(params.train.batch_size, len(paintings.labels), team)
         decided = {
             "paintings": {"train": paintings.digest, "validation": unseen.digest},
+            **learned.besides,
             "network": params.network.model_dump(),
             "training": {**params.train.model_dump(), "device": device, "processes": team.size},
         }
@@ -76,10 +82,14 @@ def train(params: Params, folder: Path = FOLDER) -> Trained:
         with locking.exclusive(place / checkpoint.LOCK) if team.leads else nullcontext():
             learner = pupil.begin(paintings.shapes, params.network, params.train, team)
             _go_on(learner, place, fingerprint, team)
+            if team.leads:
+                diary.begin(place, {**decided, "fingerprint": fingerprint}, learner.history)
+                if begun:
+                    begun(place)
             lesson.teach(
                 learner,
                 params.train,
-                Lesson.of(paintings.pictures, paintings.labels, team, freedom, _other(paintings.shapes)),
+                Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom, _other(paintings.shapes)),
                 Lesson.of(unseen.pictures, unseen.labels, team),
                 team,
                 _saver(learner, place, fingerprint, team),
@@ -151,11 +161,15 @@ def _go_on(learner: Pupil, place: Path, fingerprint: str, team: Team) -> None:
 
 
 def _saver(learner: Pupil, place: Path, fingerprint: str, team: Team) -> Callable[[], None]:
-    """What writes a checkpoint when the last is old enough. The clock decides when, never what."""
+    """Shows each epoch, and writes a checkpoint when the last is old enough: the clock decides when, never what."""
     last = time.monotonic()
+    shown = len(learner.history)
 
     def save() -> None:
-        nonlocal last
+        nonlocal last, shown
+        if team.leads and len(learner.history) > shown:
+            diary.add(place, learner.history[shown:])
+            shown = len(learner.history)
         if team.leads and time.monotonic() - last > CHECKPOINT_EVERY_S:
             checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
             last = time.monotonic()
@@ -165,13 +179,11 @@ def _saver(learner: Pupil, place: Path, fingerprint: str, team: Team) -> Callabl
 
 def _write(learner: Pupil, folder: Path, known: dict[str, Any]) -> None:
     """The model folder, whole or not at all."""
-    rows = [",".join(pupil.COLUMNS)]
-    rows += [f"{int(epoch)},{','.join(f'{value:.6f}' for value in figures)}" for epoch, *figures in learner.history]
     versions = {name: version(name) for name in ("numpy", "strokewise", "torch")}
     try:
         with disk.replacing(folder) as fresh:
             network.save(learner.average, fresh, {**known, "versions": versions})
-            (fresh / "history.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+            (fresh / diary.CURVES).write_text(diary.text(learner.history), encoding="utf-8")
     except OSError as error:
         raise ModelError(
             f"{folder} cannot be written: {error.strerror}; make room, then start the same command again: it goes on"

@@ -1,0 +1,307 @@
+"""What stands before MLflow's scoring server: requests in, the sound ones passed on, the others told what is wrong.
+
+    python -P guard.py MODEL --fd 3 --url http://127.0.0.1:5001 [--named "version 3, champion"]
+
+MLflow's server answers 500 to deep JSON or a missing Content-Type and takes a body of any size. The guard is an ASGI
+application around it: it bounds what is read, how long and how much of it at once, and parses nothing before that.
+
+    POST /invocations  {"inputs": [picture, ...]}, application/json -> {"predictions": [answer, ...]}, one a picture
+    GET  /ping, /health, /version
+
+Whatever else comes is answered with {"error_code": ..., "message": ...}, as MLflow's own errors are. Only the standard
+library at the top, and nothing of strokewise at all: the served model brings its own, as it was when it was packed.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+SCORED = "/invocations"
+OPEN = ("/ping", "/health", "/version")
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # never goes back: linear, whatever comes
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+CODES = {  # MLflow's words
+    400: "BAD_REQUEST",
+    404: "ENDPOINT_NOT_FOUND",
+    405: "BAD_REQUEST",
+    408: "BAD_REQUEST",
+    413: "BAD_REQUEST",
+    415: "BAD_REQUEST",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken: bytes, counts and seconds. All of it at once must fit into memory beside the model."""
+
+    body: int = 8 * 2**20  # bytes of a request
+    held: int = 64 * 2**20  # bytes of all requests together
+    values: int = 2**20  # numbers in a request: each costs up to 70 bytes as a Python object
+    items: int = 64  # pictures in a request: the largest of them are still answered within MLflow's 60 s
+    depth: int = 16  # of brackets: a picture needs 5, and what is a little deeper is answered item by item
+    read_s: float = 20.0  # for the whole body to come
+    wait_s: float = 30.0  # for a turn
+    turns: int = field(default_factory=lambda: os.cpu_count() or 1)  # requests that are scored at once
+
+
+class Refused(Exception):
+    """What is wrong with a request: an HTTP status and what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def guarded(app: App, limits: Limits | None = None) -> App:
+    """`app`, MLflow's scoring server, behind the guard."""
+    bounds = limits or Limits()
+    turns = asyncio.Semaphore(bounds.turns)
+    held = [0]  # bytes of all requests that are being read or scored
+
+    async def guard(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # the server's own start and end
+            return await app(scope, receive, send)
+        counted = _Counted(held)
+        try:
+            asked = _checked_head(scope, bounds)
+            if asked == SCORED:
+                await _scored(app, scope, receive, send, bounds, turns, counted)
+            else:
+                await app(scope, receive, send)
+        except Refused as refused:
+            await _drained(scope, receive, counted)
+            await _refuse(send, refused)
+        except _Gone:
+            pass
+        finally:
+            counted.free()
+
+    return guard
+
+
+async def _scored(
+    app: App,
+    scope: Message,
+    receive: Receive,
+    send: Send,
+    limits: Limits,
+    turns: asyncio.Semaphore,
+    counted: "_Counted",
+) -> None:
+    body = await _body(receive, limits, counted)
+    try:
+        await asyncio.wait_for(turns.acquire(), limits.wait_s)
+    except TimeoutError:
+        raise Refused(503, f"busy: no turn within {limits.wait_s:g} s; ask again later") from None
+    try:
+        if len(body) > 2**16:
+            await asyncio.to_thread(check, body, limits)  # others are answered meanwhile
+        else:
+            check(body, limits)
+        await app(scope, _once(body, receive), send)
+    finally:
+        turns.release()
+
+
+def _checked_head(scope: Message, limits: Limits) -> str:
+    """The path, if path, method and headers are sound."""
+    path, method = scope["path"], scope["method"]
+    if path != SCORED and path not in OPEN:
+        raise Refused(404, f"there is nothing here; POST to {SCORED}, or GET {', '.join(OPEN)}")
+    wanted = "POST" if path == SCORED else "GET"
+    if method != wanted:
+        raise Refused(405, f"{path} takes {wanted}, not {method[:20]}")
+    if path != SCORED:
+        return str(path)
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    kind, *extras = headers.get(b"content-type", b"").decode("latin-1").lower().replace(" ", "").split(";")
+    if kind != "application/json" or set(filter(None, extras)) - {"charset=utf-8", 'charset="utf-8"'}:
+        raise Refused(415, "the Content-Type must be application/json, in UTF-8")
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refused(415, "the body must come as it is, without a Content-Encoding")
+    if int(headers.get(b"content-length", b"0")) > limits.body:  # the server has seen to it that it is a number
+        raise _too_large(limits)
+    # MLflow reads the charset's value itself and would not understand the quotes.
+    scope["headers"] = [(name, b"application/json" if name == b"content-type" else it) for name, it in scope["headers"]]
+    return str(path)
+
+
+# --- the body
+
+
+class _Counted:
+    """The bytes that one request holds, counted in the sum of all."""
+
+    def __init__(self, total: list[int]) -> None:
+        self.total, self.mine = total, 0
+
+    def add(self, count: int, most: int) -> None:
+        self.mine += count
+        self.total[0] += count
+        if self.total[0] > most:
+            raise Refused(503, "busy: too much is being sent at once; ask again later")
+
+    def free(self) -> None:
+        self.total[0] -= self.mine
+        self.mine = 0
+
+
+class _Gone(Exception):
+    """The client has left."""
+
+
+async def _body(receive: Receive, limits: Limits, counted: _Counted) -> bytes:
+    """The whole body; raises Refused as soon as it is too large, too slow or too much beside the others."""
+    parts: list[bytes] = []
+    end = time.monotonic() + limits.read_s
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.001, end - time.monotonic()))
+        except TimeoutError:
+            raise Refused(408, f"the body did not come within {limits.read_s:g} s; send it faster") from None
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        part = message.get("body", b"")
+        counted.add(len(part), limits.held)
+        if counted.mine > limits.body:
+            raise _too_large(limits)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _too_large(limits: Limits) -> Refused:
+    return Refused(413, f"the body is larger than {limits.body:,} bytes; send fewer or smaller pictures at a time")
+
+
+async def _drained(scope: Message, receive: Receive, counted: _Counted) -> None:
+    """Let a client finish sending before it is told no: one whose connection breaks meanwhile never reads why."""
+    counted.free()
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it waits for a yes before it sends
+    end, left = time.monotonic() + 5.0, 2**26
+    more = True
+    while more and left > 0:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.001, end - time.monotonic()))
+        except TimeoutError:
+            return
+        left -= len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if the body, which has been read, came now in one piece."""
+    waiting = [body]
+
+    async def again() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return again
+
+
+async def _refuse(send: Send, refused: Refused) -> None:
+    content = json.dumps({"error_code": CODES[refused.status], "message": str(refused)}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers.append((b"connection", b"close"))  # what is left of the body is not wanted
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+# --- what it says
+
+
+def check(body: bytes, limits: Limits) -> None:
+    """Raise Refused, 400, unless `body` is `{"inputs": [...]}` within the limits. What is no picture in the list is
+    the model's to say, item by item."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:  # before anything is made of it
+        raise Refused(413, f"more than {limits.values:,} numbers; send fewer or smaller pictures, or PNG as base64")
+    brackets = STRING.sub(b"", body).translate(None, NO_BRACKETS).translate(TO_SQUARE)
+    for _ in range(limits.depth):
+        brackets = brackets.replace(b"[]", b"")  # the innermost pairs
+    if brackets:
+        raise Refused(400, f"brackets do not match or go deeper than {limits.depth}: {SHAPE}")
+    try:
+        given = json.loads(body.decode("utf-8"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise Refused(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise Refused(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise Refused(400, f"the body is not JSON that can be read: {error}") from None
+    if not isinstance(given, dict) or set(given) != {"inputs"}:
+        keys = f", not of the keys {sorted(given)[:5]}"[:200] if isinstance(given, dict) else ""
+        raise Refused(400, f"the body must be one object with the key inputs{keys}: {SHAPE}")
+    if not isinstance(given["inputs"], list):
+        raise Refused(400, f"inputs must be a list: {SHAPE}")
+    if len(given["inputs"]) > limits.items:
+        raise Refused(413, f"{len(given['inputs'])} pictures; send at most {limits.items} at a time")
+
+
+SHAPE = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+# --- MLflow's server, behind it
+
+
+def main(words: list[str]) -> None:
+    """Load the model, listen on the socket that was inherited, and say so; Ctrl-C lets what is running end."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--named", default="the model")
+    asked = parser.parse_args(words)
+    import uvicorn
+    from mlflow.pyfunc import load_model, scoring_server
+
+    app = guarded(scoring_server.init(load_model(asked.model)))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        server_header=False,
+        limit_concurrency=512,  # connections
+        timeout_graceful_shutdown=10,
+    )
+    with socket.socket(fileno=asked.fd) as listening:
+        asyncio.run(_serve(uvicorn.Server(config), listening, f"{asked.named} answers at {asked.url}{SCORED}"))
+
+
+async def _serve(server: Any, listening: socket.socket, ready: str) -> None:
+    serving = asyncio.create_task(server.serve([listening]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.05)
+    if not serving.done():
+        print(f"{ready} (Ctrl-C ends it)", flush=True)
+    await serving
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
