@@ -150,7 +150,7 @@ def test_bitmaps_need_a_shape() -> None:
     with pytest.raises(DatasetError, match="--shape circle is no shape; is it ellipse"):
         typed_raising("bitmaps.npy", "--shape", "circle")
     np.save("bitmaps.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DatasetError, match="cannot be read: .*get it again"):
+    with pytest.raises(DatasetError, match=r"cannot be read: .*get it again"):
         typed_raising("bitmaps.npy", "--shape", "ellipse")
 
 
