@@ -19,7 +19,7 @@ DOORS = ("__init__", "__main__", "cli", "commands", "recogniser", "registry.serv
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
-    "cv2": {"paint", "pictures", "page"},
+    "cv2": {"paint", "pictures", "page", "pen"},
     "svgelements": {"paint.outlines"},
     "torch": {"network", "learn", "explain", "stages.train"},
     "captum": {"explain"},
