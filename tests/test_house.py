@@ -25,7 +25,8 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "captum": {"explain"},
     "sklearn": {"learn.contest"},
     "skl2onnx": {"learn.flat"},
-    "onnxruntime": {"learn.flat"},
+    "onnx": {"exported", "learn.flat"},
+    "onnxruntime": {"exported", "learn.flat"},
     "scipy": {"judge"},
     "mlflow": {"registry"},
     "pyarrow": {"dataset", "stages.evaluate"},
@@ -34,7 +35,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "pydantic": {"params", "wording", "registry.serving"},
     "ruamel": {"params"},
     "tqdm": {"progress"},
-    "safetensors": {"network", "learn"},
+    "safetensors": {"network", "exported", "learn"},
 }
 NEVER = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
 

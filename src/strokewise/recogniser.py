@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from strokewise import network, pen, pictures
+from strokewise import exported, network, pen, pictures
 from strokewise.errors import ModelError, PictureError
 
 Source = Path | str | bytes | npt.NDArray[Any] | Sequence[Any]
@@ -43,6 +43,7 @@ class Recogniser:
 
     def __init__(self, folder: Path) -> None:
         """Load the model folder; raises ModelError if it is missing, incomplete or damaged."""
+        self._folder = folder
         self._network = network.load(folder)
         self.shapes: tuple[str, ...] = self._network.shapes
 
@@ -74,6 +75,10 @@ class Recogniser:
                     if isinstance(answer, Prediction) and answer.confidence < reject_below:
                         answer = replace(answer, shape=NONE, confidence=answer.scores[NONE])
                     yield answer
+
+    def export(self, path: str | Path) -> float:
+        """Write the network as ONNX to `path`; gives back how far onnxruntime's probabilities are from torch's."""
+        return exported.write(self._folder, Path(path))
 
     def _picture(self, source: Source) -> npt.NDArray[np.uint8] | PictureError:
         try:

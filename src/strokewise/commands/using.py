@@ -14,6 +14,13 @@ from strokewise.commands.pipeline import PARAMS, Overrides, ParamsFile
 app = typer.Typer()
 
 PIPE = Path("-")
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
+    ),
+]
 
 
 @app.command()
@@ -25,13 +32,7 @@ def predict(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all scores.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
-        ),
-    ] = None,
+    model: Model = None,
     reject_below: Annotated[
         float, typer.Option("--reject-below", metavar="P", help="Say `other` rather than guess below this confidence.")
     ] = 0.0,
@@ -59,6 +60,18 @@ def predict(
     if failed:
         others = "; the others are answered above" if failed < count else ""
         raise PictureError(f"{failed} of {count} pictures could not be read{others}")
+
+
+@app.command()
+def export(
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", dir_okay=False, help="The file to write.")],
+    model: Model = None,
+) -> None:
+    """Write the network as ONNX, to be run in a browser or elsewhere without strokewise."""
+    from strokewise import recogniser
+
+    difference = recogniser.load(model).export(onnx)
+    typer.echo(f"{onnx}: onnxruntime answers as PyTorch does, to {difference:.1g}")
 
 
 def _piped() -> bytes:
