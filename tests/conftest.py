@@ -39,4 +39,7 @@ def readme_excused() -> dict[str, str]:
         "make repro": "sets up an environment from the registry: minutes; what it runs is `dvc repro`",
         "make test": "is what runs this",
         "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
+        "strokewise serve": "the same; and so is what asks it, which test_scorer.py runs as it stands:",
+        'printf \'{"inputs": ["%s"]}\' "$(base64 < drawing.png | tr -d \'\\n\')" | curl -s http://127.0.0.1:5001/invocations '
+        "-H 'Content-Type: application/json' --data-binary @-": "asks the server that it does not start",
     }

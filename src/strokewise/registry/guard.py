@@ -277,7 +277,12 @@ def main(words: list[str]) -> None:
     import uvicorn
     from mlflow.pyfunc import load_model, scoring_server
 
-    app = guarded(scoring_server.init(load_model(asked.model)))
+    try:
+        model = load_model(asked.model)
+    except Exception as error:  # whatever a damaged folder makes MLflow or the model's own code raise
+        print(f"strokewise: {asked.named} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        sys.exit(2)
+    app = guarded(scoring_server.init(model))
     config = uvicorn.Config(
         app,
         log_level="warning",
