@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CURL = (
+    """printf '{"inputs": ["%s"]}' "$(base64 < drawing.png | tr -d '\\n')" | curl -s """
+    "http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' --data-binary @-"
+)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
 
 
@@ -39,7 +43,6 @@ def readme_excused() -> dict[str, str]:
         "make repro": "sets up an environment from the registry: minutes; what it runs is `dvc repro`",
         "make test": "is what runs this",
         "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
-        "strokewise serve": "the same; and so is what asks it, which test_scorer.py runs as it stands:",
-        'printf \'{"inputs": ["%s"]}\' "$(base64 < drawing.png | tr -d \'\\n\')" | curl -s http://127.0.0.1:5001/invocations '
-        "-H 'Content-Type: application/json' --data-binary @-": "asks the server that it does not start",
+        "strokewise serve": "serves until it is stopped: test_scorer.py starts it, asks it and stops it",
+        CURL: "asks a server: test_scorer.py runs it as it stands",
     }

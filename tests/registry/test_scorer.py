@@ -76,7 +76,7 @@ def ask(port: int, body: Any, headers: dict[str, str] = JSON, method: str = "POS
     try:
         connection.request(method, path, content, headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
+        return answer.status, json.loads(answer.read().strip() or b"null")
     except (ConnectionError, http.client.BadStatusLine):
         return 0, None
     finally:
