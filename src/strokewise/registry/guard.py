@@ -149,6 +149,7 @@ class _Counted:
 
     def __init__(self, total: list[int]) -> None:
         self.total, self.mine = total, 0
+        self.whole = False  # nothing more comes
 
     def add(self, count: int, most: int) -> None:
         self.mine += count
@@ -183,6 +184,7 @@ async def _body(receive: Receive, limits: Limits, counted: _Counted) -> bytes:
             raise _too_large(limits)
         parts.append(part)
         more = message.get("more_body", False)
+        counted.whole = not more
     return b"".join(parts)
 
 
@@ -193,8 +195,8 @@ def _too_large(limits: Limits) -> Refused:
 async def _drained(scope: Message, receive: Receive, counted: _Counted) -> None:
     """Let a client finish sending before it is told no: one whose connection breaks meanwhile never reads why."""
     counted.free()
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it waits for a yes before it sends
+    if counted.whole or any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it has sent all, or waits for a yes before it sends
     end, left = time.monotonic() + 5.0, 2**26
     more = True
     while more and left > 0:
@@ -277,7 +279,12 @@ def main(words: list[str]) -> None:
     import uvicorn
     from mlflow.pyfunc import load_model, scoring_server
 
-    app = guarded(scoring_server.init(load_model(asked.model)))
+    try:
+        model = load_model(asked.model)
+    except Exception as error:  # whatever a damaged folder makes MLflow or the model's own code raise
+        print(f"strokewise: {asked.named} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        sys.exit(2)
+    app = guarded(scoring_server.init(model))
     config = uvicorn.Config(
         app,
         log_level="warning",
