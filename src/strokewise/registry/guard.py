@@ -34,15 +34,7 @@ OPEN = ("/ping", "/health", "/version")
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # never goes back: linear, whatever comes
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-CODES = {  # MLflow's words
-    400: "BAD_REQUEST",
-    404: "ENDPOINT_NOT_FOUND",
-    405: "BAD_REQUEST",
-    408: "BAD_REQUEST",
-    413: "BAD_REQUEST",
-    415: "BAD_REQUEST",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
+CODES = {404: "ENDPOINT_NOT_FOUND", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's words; else BAD_REQUEST
 
 
 @dataclass(frozen=True)
@@ -221,7 +213,7 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, refused: Refused) -> None:
-    content = json.dumps({"error_code": CODES[refused.status], "message": str(refused)}).encode()
+    content = json.dumps({"error_code": CODES.get(refused.status, "BAD_REQUEST"), "message": str(refused)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     headers.append((b"connection", b"close"))  # what is left of the body is not wanted
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
@@ -285,15 +277,8 @@ def main(words: list[str]) -> None:
         print(f"strokewise: {asked.named} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
         sys.exit(2)
     app = guarded(scoring_server.init(model))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        ws="none",
-        server_header=False,
-        limit_concurrency=512,  # connections
-        timeout_graceful_shutdown=10,
-    )
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
+    config = uvicorn.Config(app, limit_concurrency=512, timeout_graceful_shutdown=10, **quiet)  # 512 connections
     with socket.socket(fileno=asked.fd) as listening:
         asyncio.run(_serve(uvicorn.Server(config), listening, f"{asked.named} answers at {asked.url}{SCORED}"))
 
