@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CURL = (
+    """printf '{"inputs": ["%s"]}' "$(base64 < drawing.png | tr -d '\\n')" | curl -s """
+    "http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' --data-binary @-"
+)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
 
 
@@ -40,4 +44,6 @@ def readme_excused() -> dict[str, str]:
         "make test": "is what runs this",
         "strokewise import my-drawings --map square=rectangle": "needs drawings: tests/collect imports some",
         "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
+        "strokewise serve": "serves until it is stopped: test_scorer.py starts it, asks it and stops it",
+        CURL: "asks a server: test_scorer.py runs it as it stands",
     }

@@ -28,13 +28,14 @@ DOORS = (
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
-    "cv2": {"paint", "pictures", "page"},
+    "cv2": {"paint", "pictures", "page", "pen"},
     "svgelements": {"paint.outlines"},
     "torch": {"network", "learn", "explain", "stages.train"},
     "captum": {"explain"},
     "sklearn": {"learn.contest"},
     "skl2onnx": {"learn.flat"},
-    "onnxruntime": {"learn.flat"},
+    "onnx": {"exported", "learn.flat"},
+    "onnxruntime": {"exported", "learn.flat"},
     "scipy": {"judge"},
     "mlflow": {"registry"},
     "uvicorn": {"registry.guard"},
@@ -44,7 +45,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "pydantic": {"params", "wording", "registry.serving"},
     "ruamel": {"params"},
     "tqdm": {"progress"},
-    "safetensors": {"network", "learn"},
+    "safetensors": {"network", "exported", "learn"},
 }
 NEVER = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
 

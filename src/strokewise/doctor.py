@@ -4,6 +4,7 @@ A check is one function: the folder in, findings out. It may raise whatever it l
 is changed, made or repaired. Heavy libraries are imported by the checks that need them.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -60,9 +61,6 @@ def examine(root: Path) -> Iterator[Finding]:
             )
 
 
-# --- what is installed
-
-
 def python(root: Path) -> Found:
     """The interpreter, and whose source it runs."""
     said = f"{sys.version.split()[0]} at {sys.executable}"
@@ -90,15 +88,14 @@ def versions(root: Path) -> Found:
     if others:
         yield Finding("versions", "warn", f"not as pinned: {_some(others)}", "make repro sets it up again as pinned")
     if not missing and not others:
-        measure = f"as requirements.lock has them ({len(pins)})" if pins else f"all {len(needed)} are installed"
-        yield Finding("versions", "ok", measure)
+        said = f"as requirements.lock has them ({len(pins)})" if pins else f"all {len(needed)} are installed"
+        yield Finding("versions", "ok", said)
 
 
 def _installed(name: str) -> str | None:
-    try:
+    with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 def threads(root: Path) -> Found:
@@ -119,12 +116,9 @@ def threads(root: Path) -> Found:
 def free_space(root: Path) -> Found:
     """Room for paintings, checkpoints and DVC's cache."""
     free = shutil.disk_usage(root).free
-    said = f"{free / 2**30:.1f} GiB free in {root}"
     state = "bad" if free < LEAST_BYTES else "warn" if free < FEW_BYTES else "ok"
-    yield Finding("disk", state, said, "" if state == "ok" else "make room; `dvc gc --workspace` removes old results")
-
-
-# --- the checkout
+    todo = "" if state == "ok" else "make room; `dvc gc --workspace` removes old results"
+    yield Finding("disk", state, f"{free / 2**30:.1f} GiB free in {root}", todo)
 
 
 def parameters(root: Path) -> Found:
@@ -254,6 +248,7 @@ def _lies(opened: "Store", number: int) -> bool:
 
 def champion(root: Path) -> Found:
     """The champion, loaded as `strokewise predict` does."""
+    from strokewise import recogniser
     from strokewise.registry import versions as registered
 
     try:
@@ -261,18 +256,16 @@ def champion(root: Path) -> Found:
     except UserError:
         return  # which the store's check has told
     if folder is not None:
-        from strokewise import recogniser
-
         yield Finding("champion", "ok", f"it loads, and knows {len(recogniser.Recogniser(folder).shapes)} shapes")
 
 
 def model(root: Path) -> Found:
     """The model that the pipeline made last."""
-    if (root / "data" / "model").is_dir():
-        from strokewise import recogniser
+    from strokewise import recogniser
 
-        shapes = recogniser.Recogniser(root / "data" / "model").shapes
-        yield Finding("model", "ok", f"data/model loads, and knows {len(shapes)} shapes")
+    folder = root / "data" / "model"
+    if folder.is_dir():
+        yield Finding("model", "ok", f"data/model loads, and knows {len(recogniser.Recogniser(folder).shapes)} shapes")
 
 
 def _silent(uri: str) -> str:
@@ -288,19 +281,8 @@ def _silent(uri: str) -> str:
     return ""
 
 
-CHECKS: tuple[Callable[[Path], Found], ...] = (
-    python,
-    versions,
-    threads,
-    free_space,
-    parameters,
-    git,
-    dvc,
-    leftovers,
-    store,
-    champion,
-    model,
-)
+CHECKS: tuple[Callable[[Path], Found], ...]
+CHECKS = (python, versions, threads, free_space, parameters, git, dvc, leftovers, store, champion, model)
 
 
 def _run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -1,12 +1,13 @@
 """Any pictures -> shapes: a model folder, loaded once, behind one call; what `strokewise predict` and `load` give.
 
-A recogniser takes files, bytes or arrays of any size; each passes the one door (`pictures.py`) and the network.
+A recogniser takes files, bytes or arrays of any size, and strokes (`pen.py`); each passes the one door (`pictures.py`)
+and the network.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,18 +15,23 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from strokewise import network, pictures
+from strokewise import exported, network, pen, pictures
 from strokewise.errors import ModelError, PictureError
 
-Source = Path | str | bytes | npt.NDArray[Any]
+Source = Path | str | bytes | npt.NDArray[Any] | Sequence[Any]
 T = TypeVar("T")
 BATCH = 256  # pictures in memory at a time
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
+STROKES = frozenset({".json"})
+NONE = "other"  # what is none of the shapes, and what is not sure enough
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one picture: `shape` is the likeliest, `confidence` its score, scores sum to 1."""
+    """What the network says of one picture: `shape` is the likeliest, `confidence` its score, scores sum to 1.
+
+    With `reject_below`, `shape` is "other" where the likeliest scores less, and `confidence` is the score of "other".
+    """
 
     shape: str
     confidence: float
@@ -37,32 +43,46 @@ class Recogniser:
 
     def __init__(self, folder: Path) -> None:
         """Load the model folder; raises ModelError if it is missing, incomplete or damaged."""
+        self._folder = folder
         self._network = network.load(folder)
         self.shapes: tuple[str, ...] = self._network.shapes
 
-    def predict(self, sources: Sequence[Source] | Source) -> list[Prediction]:
-        """Recognise pictures: paths, bytes of a file, or arrays (H, W), (H, W, 3) or (H, W, 4); or a single one.
+    def predict(self, sources: Sequence[Source] | Source, reject_below: float = 0.0) -> list[Prediction]:
+        """Recognise pictures, or a single one; an answer below the confidence `reject_below` (0 to 1) becomes "other".
 
-        Raises PictureError for the first that cannot be read; `stream` goes on past it.
+        A picture is a path (of strokes in JSON, too), the bytes of a file, an array (H, W), (H, W, 3) or (H, W, 4), or
+        a drawing: a list of strokes, each a list of points [x, y] or an array (n, 2) of them. Raises PictureError for
+        the first that cannot be read; `stream` goes on past it.
         """
-        if isinstance(sources, Path | str | bytes) or (isinstance(sources, np.ndarray) and sources.ndim < 4):
-            sources = [sources]
+        lone = isinstance(sources, Path | str | bytes) or (isinstance(sources, np.ndarray) and sources.ndim < 4)
         answers: list[Prediction] = []
-        for answer in self.stream(sources):
+        several: Any = [sources] if lone or pen.is_drawing(sources) else sources
+        for answer in self.stream(several, reject_below):
             if isinstance(answer, PictureError):
                 raise answer
             answers.append(answer)
         return answers
 
-    def stream(self, sources: Iterable[Source]) -> Iterator[Prediction | PictureError]:
+    def stream(self, sources: Iterable[Source], reject_below: float = 0.0) -> Iterator[Prediction | PictureError]:
         """One answer a picture, in order: what was recognised, or why it could not be read."""
+        if not 0 <= reject_below <= 1:
+            raise ModelError(f"answers cannot be rejected below {reject_below:g}; give a confidence between 0 and 1")
+        if reject_below and NONE not in self.shapes:
+            raise ModelError(f"this model does not know {NONE!r}, so it can reject nothing; leave the bound out")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for batch in _batches(sources, BATCH):
-                yield from self._answers(list(pool.map(self._picture, batch)))
+                for answer in self._answers(list(pool.map(self._picture, batch))):
+                    if isinstance(answer, Prediction) and answer.confidence < reject_below:
+                        answer = replace(answer, shape=NONE, confidence=answer.scores[NONE])
+                    yield answer
+
+    def export(self, path: str | Path) -> float:
+        """Write the network as ONNX to `path`; gives back how far onnxruntime's probabilities are from torch's."""
+        return exported.write(self._folder, Path(path))
 
     def _picture(self, source: Source) -> npt.NDArray[np.uint8] | PictureError:
         try:
-            return pictures.picture(Path(source) if isinstance(source, str) else source, self._network.grid)
+            return pictures.picture(_seen(source), self._network.grid)
         except PictureError as error:
             return error
 
@@ -76,6 +96,19 @@ class Recogniser:
         best = int(scores.argmax())
         named = {shape: float(score) for shape, score in zip(self.shapes, scores, strict=True)}
         return Prediction(self.shapes[best], float(scores[best]), named)
+
+
+def _seen(source: Source) -> Path | bytes | npt.NDArray[Any]:
+    """What the door takes: strokes drawn, all else as it is."""
+    if isinstance(source, str):
+        source = Path(source)
+    if isinstance(source, Path):
+        return pen.read(source) if source.suffix.lower() in STROKES else source
+    if isinstance(source, bytes):
+        return pen.parse(source) if pen.is_json(source) else source
+    if isinstance(source, list | tuple) or (isinstance(source, np.ndarray) and pen.is_drawing(source)):
+        return pen.scene(source)
+    return source  # type: ignore[return-value]  # an array; the door names what is none
 
 
 def load(model: str | Path | None = None) -> Recogniser:
@@ -102,11 +135,11 @@ def load(model: str | Path | None = None) -> Recogniser:
     return Recogniser(Path(model))
 
 
-def files(paths: Iterable[Path]) -> Iterator[Path]:
+def files(paths: Iterable[Path], suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
     """The pictures that `paths` name: files as they are, folders searched to any depth, in sorted order."""
     for path in paths:
         if _is_folder(path):
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
         else:
             yield path
 

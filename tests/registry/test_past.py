@@ -146,3 +146,22 @@ def test_all_is_back_and_a_second_time_changes_nothing(
     assert {path: path.stat().st_mtime_ns for path in (told / "mlruns").rglob("*")} == files
     assert not (told / ".strokewise/sync").exists()
     assert git(told, "worktree", "list").count("\n") == 0
+
+
+def test_what_cannot_be_restored_is_named_and_skipped(
+    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (told / "params.yaml").read_text()
+    (told / "params.yaml").write_text("generate: 1")
+    git(told, "commit", "-qam", "of another age")
+    (told / "params.yaml").write_text(given)
+    code, said, _ = type_(monkeypatch, capsys, "sync", "--rev", "HEAD")
+    assert (code, "of another age\n          skipped: params.yaml: generate is 1" in said) == (0, True), said
+    weights = YAML(typ="safe").load((told / "dvc.lock").read_text())["stages"]["all"]["outs"][1]["md5"]
+    (told / ".dvc/cache/files/md5" / weights[:2] / weights[2:]).unlink()  # the folder of the baseline, in all states
+    (told / ".strokewise/sync/left").mkdir(parents=True)  # by one that was killed
+    code, said, _ = type_(monkeypatch, capsys, "sync", "--rev", "HEAD")
+    assert (code, "skipped: data/baseline not in the DVC cache; `dvc fetch --all-commits` gets" in said) == (0, True)
+    assert not (told / ".strokewise/sync").exists()
+    code, said, error = type_(monkeypatch, capsys, "sync", "--rev", "nothing")
+    assert (code, "--rev 'nothing' is no commit and no experiment" in error) == (2, True)

@@ -13,10 +13,10 @@ from typing import Any
 import mlflow
 import pytest
 
-from strokewise import disk
+from strokewise import disk, exported
 from strokewise.errors import ModelError, RegistryError
 from strokewise.params import Params
-from strokewise.registry import decisions, store, tracking, versions
+from strokewise.registry import decisions, packing, store, tracking, versions
 from strokewise.registry.store import NAME, Store, Unavailable
 from strokewise.registry.versions import Shelf
 from strokewise.stages.register import Registered, register
@@ -313,6 +313,9 @@ def test_names_lead_to_model_folders(project: Put, params: Params) -> None:
     assert folder == versions.folder("models:/strokewise@champion") == versions.folder("models:/strokewise/1")
     for name in ("config.json", "model.safetensors", "history.csv"):
         assert (folder / name).read_bytes() == (root / "data/model" / name).read_bytes()
+    champion = versions.folder("models:/strokewise@champion")
+    beside = champion.parent.parent / packing.EXPORT
+    assert beside.read_bytes() == exported.build(champion), "the same network for other runtimes lies beside it"
 
 
 @contextlib.contextmanager

@@ -160,3 +160,22 @@ def test_a_database_that_broke_off_is_made_anew(ending: signal.Signals, tmp_path
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "mlflow.db") == tables(database)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".strokewise", "mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://me:p@ss@h:5000/mlflow", "http://h:5000/mlflow"),
+        ("postgresql+psycopg2://me:secret@h/d?password=secret", "postgresql+psycopg2://h/d"),
+        ("http://h:5000", "http://h:5000"),
+    ],
+)
+def test_a_password_is_never_shown(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store.address().shown == shown
+    if store.address().served:
+        from strokewise.registry import server
+
+        said: list[str] = []
+        server.serve("127.0.0.1", 5000, said.append)
+        assert said == [f"MLFLOW_TRACKING_URI names a server that has an interface of its own: open {shown}"]

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,27 +13,39 @@ from strokewise.commands.pipeline import PARAMS, Overrides, ParamsFile
 
 app = typer.Typer()
 
+PIPE = Path("-")
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
+    ),
+]
+
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all scores.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="A model folder, models:/name@alias or an alias; if not given the champion, else data/model.",
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", help="Pictures, strokes in JSON, folders of them; - is a picture or JSON from a pipe."
         ),
-    ] = None,
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all scores.")] = False,
+    model: Model = None,
+    reject_below: Annotated[
+        float, typer.Option("--reject-below", metavar="P", help="Say `other` rather than guess below this confidence.")
+    ] = 0.0,
 ) -> None:
     """Recognise the shape in pictures. One that cannot be read is named, the others still run."""
     from strokewise import recogniser
     from strokewise.errors import PictureError
 
     loaded = recogniser.load(model)
-    shown, asked = itertools.tee(recogniser.files(paths))
+    shown, asked = itertools.tee(recogniser.files(paths, recogniser.SUFFIXES | recogniser.STROKES))
+    sources = (_piped() if path == PIPE else path for path in asked)
     count = failed = 0
-    for path, answer in zip(shown, loaded.stream(asked), strict=True):
+    for path, answer in zip(shown, loaded.stream(sources, reject_below), strict=True):
         count += 1
         if isinstance(answer, PictureError):
             failed += 1
@@ -45,7 +58,27 @@ def predict(
     if not count:
         raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
     if failed:
-        raise PictureError(f"{failed} of {count} pictures could not be read; the others are answered above")
+        others = "; the others are answered above" if failed < count else ""
+        raise PictureError(f"{failed} of {count} pictures could not be read{others}")
+
+
+@app.command()
+def export(
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", dir_okay=False, help="The file to write.")],
+    model: Model = None,
+) -> None:
+    """Write the network as ONNX, to be run in a browser or elsewhere without strokewise."""
+    from strokewise import recogniser
+
+    difference = recogniser.load(model).export(onnx)
+    typer.echo(f"{onnx}: onnxruntime answers as PyTorch does, to {difference:.1g}")
+
+
+def _piped() -> bytes:
+    """What standard input holds, as far as anything would read it."""
+    from strokewise import pictures
+
+    return sys.stdin.buffer.read(pictures.MOST_BYTES + 1)
 
 
 @app.command()

@@ -34,15 +34,7 @@ OPEN = ("/ping", "/health", "/version")
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # never goes back: linear, whatever comes
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 TO_SQUARE = bytes.maketrans(b"{}", b"[]")
-CODES = {  # MLflow's words
-    400: "BAD_REQUEST",
-    404: "ENDPOINT_NOT_FOUND",
-    405: "BAD_REQUEST",
-    408: "BAD_REQUEST",
-    413: "BAD_REQUEST",
-    415: "BAD_REQUEST",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
+CODES = {404: "ENDPOINT_NOT_FOUND", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's words; else BAD_REQUEST
 
 
 @dataclass(frozen=True)
@@ -149,6 +141,7 @@ class _Counted:
 
     def __init__(self, total: list[int]) -> None:
         self.total, self.mine = total, 0
+        self.whole = False  # nothing more comes
 
     def add(self, count: int, most: int) -> None:
         self.mine += count
@@ -183,6 +176,7 @@ async def _body(receive: Receive, limits: Limits, counted: _Counted) -> bytes:
             raise _too_large(limits)
         parts.append(part)
         more = message.get("more_body", False)
+        counted.whole = not more
     return b"".join(parts)
 
 
@@ -193,8 +187,8 @@ def _too_large(limits: Limits) -> Refused:
 async def _drained(scope: Message, receive: Receive, counted: _Counted) -> None:
     """Let a client finish sending before it is told no: one whose connection breaks meanwhile never reads why."""
     counted.free()
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it waits for a yes before it sends
+    if counted.whole or any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it has sent all, or waits for a yes before it sends
     end, left = time.monotonic() + 5.0, 2**26
     more = True
     while more and left > 0:
@@ -219,7 +213,7 @@ def _once(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, refused: Refused) -> None:
-    content = json.dumps({"error_code": CODES[refused.status], "message": str(refused)}).encode()
+    content = json.dumps({"error_code": CODES.get(refused.status, "BAD_REQUEST"), "message": str(refused)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     headers.append((b"connection", b"close"))  # what is left of the body is not wanted
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
@@ -277,16 +271,14 @@ def main(words: list[str]) -> None:
     import uvicorn
     from mlflow.pyfunc import load_model, scoring_server
 
-    app = guarded(scoring_server.init(load_model(asked.model)))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        ws="none",
-        server_header=False,
-        limit_concurrency=512,  # connections
-        timeout_graceful_shutdown=10,
-    )
+    try:
+        model = load_model(asked.model)
+    except Exception as error:  # whatever a damaged folder makes MLflow or the model's own code raise
+        print(f"strokewise: {asked.named} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        sys.exit(2)
+    app = guarded(scoring_server.init(model))
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
+    config = uvicorn.Config(app, limit_concurrency=512, timeout_graceful_shutdown=10, **quiet)  # 512 connections
     with socket.socket(fileno=asked.fd) as listening:
         asyncio.run(_serve(uvicorn.Server(config), listening, f"{asked.named} answers at {asked.url}{SCORED}"))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise import pictures, sources
+from strokewise import exported, pictures, sources
 from strokewise.registry.state import Made
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SERVING = Path(__file__).with_name("serving.py")
 ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
+EXPORT = "model.onnx"  # in the packed folder, beside MLmodel: the same network for runtimes without Python
 CODE = {"cnn": ("network", "pictures"), "baseline": ("learn.flat", "pictures")}
 REQUIRED = {
     "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
@@ -56,6 +57,8 @@ def pack(made: Made, example: NDArray[np.uint8], folder: Path, description: "Mod
         "type": "json_object",
     }
     description.save(str(folder / "MLmodel"))
+    if made.kind == "cnn":
+        (folder / EXPORT).write_bytes(exported.build(made.folder))
     for compiled in folder.rglob("__pycache__"):
         shutil.rmtree(compiled)
 
