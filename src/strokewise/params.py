@@ -149,8 +149,6 @@ class Train(Section):
     """Probability that the target gives to the other shapes."""
     averaging: float = Field(ge=0, lt=1)
     """How much of the weights' running average stays at each step; the average is the model."""
-    composed: float = Field(ge=0, le=0.5)
-    """Share of the looks at which a painting gets another beside it on its sheet, and is `other`."""
     augment: float = Field(ge=0, le=2)
     """Strength with which each painting is changed anew at each look."""
     threads: int = Field(ge=1, le=256)

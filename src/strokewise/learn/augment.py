@@ -138,13 +138,8 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
     centre = torch.rand(count, 2, generator=generator)
     wanted = torch.rand(count, 1, generator=generator) < CUT_CHANCE
     half = torch.rand(count, 1, generator=generator) * wanted * (CUT / 2 * strength)
-    linear = rotation @ sheared * stretch.unsqueeze(1)
-    chance, far = torch.rand(2, count, generator=generator)
-    if freedom is not None:
-        far = freedom.narrower.clamp(min=-FURTHEST).lerp(freedom.wider.clamp(max=FURTHEST), far)
-        linear = linear @ along(freedom.turn, far * (chance < STRETCH_CHANCE) * strength)
-    return Amounts(
-        linear=linear,
+    amounts = Amounts(
+        linear=rotation @ sheared * stretch.unsqueeze(1),
         zoom=1 + uniform() * ZOOM,
         shift=uniform(2) * SHIFT * 2,  # the coordinates are 2 wide
         knots=torch.randn(count, 2, KNOTS, KNOTS, generator=generator) * (WARP * 2 * strength),
@@ -154,6 +149,12 @@ def draw(count: int, grid: int, generator: Generator, strength: float = 1.0, fre
         offsets=torch.rand(count, 2, generator=generator),
         field=torch.randn(2 * grid, 2 * grid, generator=generator),
     )
+    if freedom is None:
+        return amounts
+    chance, far = torch.rand(2, count, generator=generator)
+    far = freedom.narrower.clamp(min=-FURTHEST).lerp(freedom.wider.clamp(max=FURTHEST), far)
+    far *= (chance < STRETCH_CHANCE) * strength
+    return dataclasses.replace(amounts, linear=amounts.linear @ along(freedom.turn, far))
 
 
 def along(turn: Tensor, stretch: Tensor) -> Tensor:
@@ -210,11 +211,6 @@ def _box(places: Tensor) -> tuple[Tensor, Tensor]:
     return (least + most) / 2, ((most - least) / 2).amax(1, keepdim=True)
 
 
-def ink_box(batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre (N, 2) and half the longer side (N, 1) of the ink of each picture, in [-1, 1]."""
-    return _box(_ends(batch))
-
-
 def bend(batch: Tensor, linear: Tensor, shift: Tensor, knots: Tensor) -> Tensor:
     """Look up every new pixel at the old place `linear · new + shift`, displaced like rubber: one bilinear sampling."""
     N, _, grid, _ = batch.shape
@@ -242,11 +238,11 @@ def thicken(batch: Tensor, thickness: Tensor) -> Tensor:
     """Blend with the 3×3 dilated (1) or the eroded (-1) picture: a broader or a finer pen."""
     amount = thickness.view(-1, 1, 1, 1)
     broader = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
-    broader = broader.lerp(dilated(broader), amount.abs())
+    broader = broader.lerp(_dilated(broader), amount.abs())
     return torch.where(amount > 0, broader, 1 - broader)
 
 
-def dilated(batch: Tensor) -> Tensor:
+def _dilated(batch: Tensor) -> Tensor:
     """The largest of each 3×3 neighbourhood, along rows and then columns: a tenth of the cost of max_pool2d()."""
     framed = functional.pad(batch, (1, 1, 1, 1))
     rows = torch.maximum(torch.maximum(framed[..., :-2], framed[..., 1:-1]), framed[..., 2:])

@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from strokewise import network, progress
 from strokewise.errors import UserError
-from strokewise.learn import augment, compose, distributed
+from strokewise.learn import augment, distributed
 from strokewise.learn.augment import Freedom
 from strokewise.learn.distributed import Team
-from strokewise.learn.pupil import AMOUNTS, ORDER, SHEETS, Pupil, generator
+from strokewise.learn.pupil import AMOUNTS, ORDER, Pupil, generator
 from strokewise.params import Train
 
 VALIDATED_AT_ONCE = 256  # pictures
@@ -34,20 +34,13 @@ class Lesson:
     pictures: Tensor  # uint8 (N, G, G)
     labels: Tensor  # int64 (N,)
     freedom: Freedom | None = None  # of each painting, on the CPU
-    other: int | None = None  # the label of what is none of the shapes, if there is one
 
     @classmethod
     def of(
-        cls,
-        pictures: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        team: Team,
-        freedom: Freedom | None = None,
-        other: int | None = None,
+        cls, pictures: NDArray[np.uint8], labels: NDArray[np.int64], team: Team, freedom: Freedom | None = None
     ) -> "Lesson":
         """A split's arrays on the team's device."""
-        held = torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device)
-        return cls(*held, freedom, other)
+        return cls(torch.tensor(pictures, device=team.device), torch.tensor(labels, device=team.device), freedom)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,11 +88,6 @@ def _update(
     part = team.part(len(chosen))
     mine = chosen[part].to(team.device)
     pictures, labels = network.batch(lesson.pictures[mine]), lesson.labels[mine]
-    if settings.composed > 0 and lesson.other is not None:
-        sheets = compose.draw(len(chosen), generator(settings.seed, SHEETS, *at), settings.composed)
-        company = network.batch(lesson.pictures[chosen[sheets.other[part]].to(team.device)])
-        sheets = sheets.part(part).on(team.device)
-        pictures, labels = compose.apply(pictures, company, labels, sheets, lesson.other)
     if settings.augment > 0:
         randomness = generator(settings.seed, AMOUNTS, *at)
         freedom = lesson.freedom.part(chosen) if lesson.freedom else None

@@ -20,7 +20,7 @@ from strokewise.network import Network
 from strokewise.params import Network as Architecture
 from strokewise.params import Train
 
-WEIGHTS, ORDER, AMOUNTS, SHEETS = range(4)  # what a child seed is for
+WEIGHTS, ORDER, AMOUNTS = range(3)  # what a child seed is for
 COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 
 

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -89,7 +89,7 @@ def train(
             lesson.teach(
                 learner,
                 params.train,
-                Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom, _other(paintings.shapes)),
+                Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom),
                 Lesson.of(unseen.pictures, unseen.labels, team),
                 team,
                 _saver(learner, place, fingerprint, team),
@@ -101,11 +101,6 @@ def train(
                 _write(learner, folder, {**decided, "fingerprint": fingerprint})
                 checkpoint.prune()
     return Trained(folder, fingerprint, learner.history[-1][pupil.COLUMNS.index("validation_accuracy")])
-
-
-def _other(shapes: Sequence[str]) -> int | None:
-    """The label of what is none of the shapes."""
-    return shapes.index(dataset.OTHER) if dataset.OTHER in shapes else None
 
 
 def _device(wanted: str) -> str:
