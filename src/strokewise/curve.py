@@ -31,11 +31,14 @@ FOLDER = Path("data/curve")
 COLUMNS = ("paintings", "epochs", "cnn", "cnn_low", "cnn_high", "baseline", "baseline_low", "baseline_high", "choice")
 
 
-def curve(params: Params, sizes: Sequence[int] = SIZES, output: Path = FOLDER) -> list[dict[str, Any]]:
-    """Measure and write all points; a row of `COLUMNS` each. Raises DatasetError if paintings are too few."""
-    sizes = sorted(set(sizes))
+def curve(params: Params, sizes: Sequence[int] | None = None, output: Path = FOLDER) -> list[dict[str, Any]]:
+    """Measure and write all points; a row of `COLUMNS` each. Without `sizes`, `SIZES` as far as there are paintings.
+
+    Raises DatasetError if paintings are too few.
+    """
     labels = dataset.load("train", params.network.grid).labels
     rarest = int(np.bincount(labels).min())
+    sizes = sorted(set(sizes or (min(size, rarest) for size in SIZES)))
     if sizes[-1] > rarest:
         raise DatasetError(
             f"{sizes[-1]} paintings a shape were asked for, and the rarest shape has {rarest}; name fewer with --sizes,"

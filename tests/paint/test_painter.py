@@ -43,7 +43,7 @@ def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) ->
     assert scene.dtype == np.uint8
     assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))
     assert scene.min() < scene.max(), "nothing was drawn"
-    assert painting.label == index % len(catalogue.shapes)
+    assert painting.label == painter.whose_turn(catalogue, index)[0]
     assert list(painting.factors) == list(FACTORS)
     for name, value in painting.factors.items():
         assert type(value) is FACTORS[name]
@@ -164,3 +164,12 @@ def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults:
         "strays": {"strays", "neighbour"},
     }.get(knob, {knob})
     assert moved
+
+
+def test_shapes_take_turns_and_doodles_take_two(catalogue: Catalogue) -> None:
+    shapes = catalogue.shapes
+    turns = [painter.whose_turn(catalogue, index) for index in range(10 * (len(shapes) + 1))]
+    counts = np.bincount([label for label, _ in turns])
+    assert counts.tolist() == [20 if shape == "other" else 10 for shape in shapes]
+    for label in range(len(shapes)):  # nothing is painted twice: each label counts its own turns
+        assert [turn for of, turn in turns if of == label] == list(range(counts[label]))

@@ -105,8 +105,9 @@ def evaluate(params: ParamsFile = PARAMS, overrides: Overrides = None) -> None:
 @app.command()
 def curve(
     sizes: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Paintings a shape, at each point of the curve.")
-    ] = "5,10,25,50",
+        str | None,
+        typer.Option(metavar="N,N,...", help="Paintings a shape at each point; if not given 5, 10, 25 and 50, or all."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", file_okay=False, help="For curve.csv and curve.png.")
     ] = Path("data/curve"),
@@ -118,10 +119,10 @@ def curve(
 
     checked = Params.load(params, overrides or [])
     try:
-        wanted = [int(size) for size in sizes.split(",")]
+        wanted = [int(size) for size in sizes.split(",")] if sizes is not None else None
     except ValueError:
         wanted = []
-    if not wanted or min(wanted) < 2:
+    if wanted is not None and (not wanted or min(wanted) < 2):
         raise UserError(f"--sizes {sizes!r} is no list of numbers from 2 on; write, say, --sizes 5,10,25,50")
     from strokewise import curve as door
     from strokewise import locking

@@ -149,9 +149,11 @@ def _columns(wanted: list[Shard]) -> Iterator[tuple[str, dict[str, NDArray[Any]]
 def _sheet(catalogue: Catalogue, settings: Generate, split: str, total: int, path: Path) -> None:
     """The first paintings of a split, a row a shape, at most `COLUMNS` each."""
     rows: list[list[pictures.Scene]] = [[] for _ in catalogue.shapes]
-    for index in range(min(total, COLUMNS * len(rows))):
-        painting = painter.paint(catalogue, settings, split, index)
-        rows[painting.label].append(pictures.shrunk(painting.scene, CELL))
+    for index in range(min(total, COLUMNS * (len(rows) + painter.DOODLES - 1))):
+        label, _ = painter.whose_turn(catalogue, index)
+        if len(rows[label]) < COLUMNS:
+            painting = painter.paint(catalogue, settings, split, index)
+            rows[label].append(pictures.shrunk(painting.scene, CELL))
     figures.sheet(rows, path, names=catalogue.shapes, cell=CELL)
 
 
