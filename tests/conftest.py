@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ CURL = (
     "http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' --data-binary @-"
 )
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # begun in a background that no Ctrl-C reaches, as are its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
