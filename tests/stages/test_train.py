@@ -27,7 +27,7 @@ from strokewise.stages import train as stage
 from strokewise.stages.train import train
 
 SHAPES = ("bar", "ring", "wedge")
-FACTORS = {"variant": str, "turn": float, "mirrored": bool}
+FACTORS = {"variant": str, "turn": float, "mirrored": bool, "stretch": float}
 SMALL = [
     *("network.grid=16", "network.width=8", "network.widest=16", "network.extra=2", "train.epochs=3"),
     *("train.batch_size=16", "train.threads=1", "train.device=cpu", "train.learning_rate=0.01"),
@@ -47,7 +47,8 @@ def painting(index: int) -> dataset.Row:
     else:
         cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
     png = cv2.imencode(".png", scene)[1].tobytes()
-    return dataset.Row(png, kind, {"variant": "one", "turn": float(lot.uniform(-5, 5)), "mirrored": False})
+    lots = {"turn": float(lot.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
+    return dataset.Row(png, kind, {"variant": "one", **lots})
 
 
 def paint(count: int, first: int = 0) -> None:
