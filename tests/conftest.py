@@ -13,10 +13,6 @@ CURL = (
     "http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' --data-binary @-"
 )
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # begun in a background that no Ctrl-C reaches, as are its children
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +22,15 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("MLFLOW_", "DVC_")) or name in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test or a fixture starts can be interrupted: an ignored SIGINT would be inherited by every child.
+
+    It is ignored where tests are begun in a background, and after `cli.main()`, with which a process is over.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
