@@ -6,7 +6,7 @@ BIN    := .venv/bin
 # One make at a time in this folder; the kernel drops the lock with the process that holds it
 LOCKED := $(PYTHON) -P src/strokewise/locking.py .strokewise/make.lock
 # What the environment was built from, and where: a moved folder needs a new one, too
-PINS   := { echo "$(CURDIR)"; cat requirements.lock; }
+PINS   := { echo "$(CURDIR)"; cat requirements.lock; sed "/^.tool/,\$$d" pyproject.toml; }
 
 .PHONY: help repro test lint ui bench clean lock setup
 

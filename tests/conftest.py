@@ -3,9 +3,15 @@
 import os
 import re
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from strokewise import cli
+
+Typed = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parent.parent
 CURL = (
@@ -28,9 +34,24 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_runtest_setup() -> None:
     """What a test or a fixture starts can be interrupted: an ignored SIGINT would be inherited by every child.
 
-    It is ignored where tests are begun in a background, and after `cli.main()`, with which a process is over.
+    It is ignored where tests are begun in a background.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Type `strokewise WORDS` in this process -> exit code, what it printed, what it printed as an error."""
+
+    def strokewise(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["strokewise", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.run()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return strokewise
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,25 @@
 """The door: exit codes, one line for a user's mistake, what the commands say."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from strokewise import cli, network
+from strokewise import cli, load, network
+from strokewise.cli import app
 from strokewise.errors import Refusal, UserError
 from strokewise.params import Params
 
+Typed = Callable[..., tuple[int, str, str]]
 STAGES = ["generate", "train", "baseline", "evaluate", "explain", "register"]
 
 
@@ -37,6 +42,11 @@ def drawing(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def strokewise(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "strokewise", *words], cwd=cwd, capture_output=True, text=True)
 
@@ -54,20 +64,20 @@ def test_version(root: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_needs_the_parameters_and_says_where(stage: str, tmp_path: Path) -> None:
-    done = strokewise(stage, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("strokewise: no params.yaml here; run strokewise in the root")
+def test_every_stage_needs_the_parameters_and_says_where(stage: str, typed: Typed, tmp_path: Path) -> None:
+    code, said, error = typed(stage)
+    assert (code, said) == (2, "")
+    assert error.startswith("strokewise: no params.yaml here; run strokewise in the root")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["train", "baseline", "evaluate", "explain", "register"])
-def test_a_stage_without_its_inputs_says_what_to_run(stage: str, root: Path, tmp_path: Path) -> None:
+def test_a_stage_without_its_inputs_says_what_to_run(stage: str, typed: Typed, root: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
-    done = strokewise(stage, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert "run `" in done.stderr
+    code, _, error = typed(stage)
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    assert "run `" in error
     assert {path.name for path in tmp_path.iterdir()} <= {"params.yaml", ".strokewise"}
 
 
@@ -79,6 +89,7 @@ def test_a_stage_without_its_inputs_says_what_to_run(stage: str, root: Path, tmp
         (KeyboardInterrupt(), 130),
         (OSError(28, "No space left on device"), 2),
         (PermissionError(13, "Permission denied", "data/report"), 2),
+        (FileExistsError(17, "File exists", "a-file/model.onnx"), 2),
     ],
 )
 def test_exit_codes(
@@ -90,32 +101,59 @@ def test_exit_codes(
     monkeypatch.setattr(cli, "app", fail)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        cli.run()
     assert caught.value.code == code
     assert len(capsys.readouterr().err.splitlines()) <= 1
 
 
-def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path) -> None:
-    table = strokewise("predict", str(drawing), "--model", str(model), cwd=drawing.parent)
-    assert table.returncode == 0
-    assert table.stdout.split()[0] in {"circle", "other"}
-    lines = strokewise("predict", str(drawing.parent), "--json", "--model", str(model), cwd=drawing.parent)
-    answer = json.loads(lines.stdout)
+def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path, typed: Typed) -> None:
+    code, table, _ = typed("predict", str(drawing), "--model", str(model))
+    assert code == 0
+    assert table.split()[0] in {"circle", "other"}
+    answer = json.loads(typed("predict", str(drawing.parent), "--json", "--model", str(model))[1])
     assert set(answer) == {"path", "shape", "confidence", "scores"}
     assert answer["path"] == str(drawing)
     assert answer["confidence"] == max(answer["scores"].values()) == answer["scores"][answer["shape"]]
     assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path) -> None:
+@pytest.mark.parametrize("kind", ["picture", "strokes"])
+def test_predict_reads_a_pipe(kind: str, model: Path, drawing: Path) -> None:
+    strokes = [[[50 + 20 * np.cos(turn), 50 + 20 * np.sin(turn)] for turn in np.linspace(0, 6.3, 40)]]
+    given = drawing.read_bytes() if kind == "picture" else json.dumps(strokes).encode()
+    done = CliRunner().invoke(app, ["predict", "-", "--json", "--model", str(model)], input=given)
+    answer = json.loads(done.stdout)
+    assert answer.pop("path") == "-"
+    (expected,) = load(model).predict(given)
+    assert answer == dataclasses.asdict(expected)
+
+
+def test_predict_says_other_below_the_confidence_asked_for(model: Path, drawing: Path, typed: Typed) -> None:
+    (free,) = load(model).predict(drawing)
+    words = ["predict", str(drawing), "--json", "--model", str(model), "--reject-below"]
+    for bound, shape in ((free.confidence, free.shape), (1, "other")):
+        answer = json.loads(typed(*words, str(bound))[1])
+        assert (answer["shape"], answer["confidence"]) == (shape, free.scores[shape])
+    code, _, error = typed(*words, "2")
+    assert (code, "between 0 and 1" in error) == (2, True)
+
+
+def test_export_writes_what_a_browser_can_run(model: Path, typed: Typed, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    _, said, _ = typed("export", "--onnx", str(path), "--model", str(model))
+    assert said.startswith(f"{path}: onnxruntime answers as PyTorch does")
+    assert onnxruntime.InferenceSession(path).get_inputs()[0].shape[1:] == [32, 32]
+
+
+def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path, typed: Typed) -> None:
     (drawing.parent / "broken.png").write_bytes(drawing.read_bytes()[:60])
     missing = drawing.parent / f"{'missing' * 40}.png"  # longer than a name can be
-    done = strokewise("predict", str(drawing.parent), str(missing), "--json", "--model", str(model), cwd=drawing.parent)
-    broken, good, absent = (json.loads(line) for line in done.stdout.splitlines())
+    code, said, error = typed("predict", str(drawing.parent), str(missing), "--json", "--model", str(model))
+    broken, good, absent = (json.loads(line) for line in said.splitlines())
     assert set(broken) == set(absent) == {"path", "error"}
     assert good["path"] == str(drawing)
-    assert done.returncode == 2
-    assert "2 of 3 pictures could not be read" in done.stderr
+    assert code == 2
+    assert "2 of 3 pictures could not be read" in error
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take names in UTF-8 only")
@@ -144,13 +182,13 @@ def test_a_name_that_is_no_text_is_shown_as_it_can_be(
         (["tarin"], "No such command"),
     ],
 )
-def test_what_cannot_be_done_is_said(words: list[str], message: str, tmp_path: Path) -> None:
-    done = strokewise(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_what_cannot_be_done_is_said(words: list[str], message: str, typed: Typed) -> None:
+    code, _, error = typed(*words)
+    assert code == 2
+    assert message in error
 
 
-def test_an_empty_folder_is_said(model: Path, tmp_path: Path) -> None:
-    done = strokewise("predict", str(tmp_path), "--model", str(model), cwd=tmp_path)
-    assert done.returncode == 2
-    assert f"no pictures in {tmp_path}" in done.stderr
+def test_an_empty_folder_is_said(model: Path, typed: Typed, tmp_path: Path) -> None:
+    code, _, error = typed("predict", str(tmp_path), "--model", str(model))
+    assert code == 2
+    assert f"no pictures in {tmp_path}" in error

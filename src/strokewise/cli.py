@@ -23,8 +23,11 @@ app = typer.Typer(
 for commands in (pipeline, using, importing, registering):
     app.add_typer(commands.app)
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-BARRED = {errno.EACCES, errno.EPERM, errno.EROFS}
+TODO = {  # what the system refuses, and what a user does about it; all else is a mistake of ours
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
+}
 
 
 def _version(wanted: bool) -> None:
@@ -42,11 +45,6 @@ def _options(
     pass
 
 
-def main() -> None:
-    """Run the command line as a process of its own."""
-    interrupts.heeded(run)
-
-
 def run() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
     # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
@@ -60,11 +58,10 @@ def run() -> None:
         typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in FULL | BARRED:
+        if error.errno not in TODO:
             raise
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        todo = "make room" if error.errno in FULL else "allow it"
-        typer.echo(f"strokewise: {what}; {todo} and run it again", err=True)
+        typer.echo(f"strokewise: {what}; {TODO[error.errno]} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(interrupts.EXIT_CODE)

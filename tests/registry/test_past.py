@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from strokewise import cli
 from strokewise.params import Params
 from strokewise.registry import past, store, versions
 from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
 Put = Callable[..., Path]
+Typed = Callable[..., tuple[int, str, str]]
 HOWS: list[dict[str, Any]] = [{"weak": 0.2}, {"weak": 0.6}, {}, {"seed": 1}]  # champion, refused, champion, challenger
 OUTS = ("data/model", "data/baseline", "data/paintings/test", "data/paintings/contact-sheet.png", "data/report/explain")
 
@@ -117,21 +116,11 @@ def everything() -> dict[str, Any]:
     }
 
 
-def type_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["strokewise", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out, said.err
-
-
-def test_all_is_back_and_a_second_time_changes_nothing(
-    told: Path, database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_is_back_and_a_second_time_changes_nothing(told: Path, database: Path, typed: Typed) -> None:
     before = everything()
     assert len(before["runs"]) == 8
     forget(told, database)
-    code, said, _ = type_(monkeypatch, capsys, "sync")
+    code, said, _ = typed("sync")
     assert code == 0
     assert "state 0\n          version 1, champion" in said
     assert "refused: It recognises" in said
@@ -139,7 +128,7 @@ def test_all_is_back_and_a_second_time_changes_nothing(
     assert "what people moved by hand" in said
     assert everything() == before
     files = {path: path.stat().st_mtime_ns for path in (told / "mlruns").rglob("*")}
-    code, said, _ = type_(monkeypatch, capsys, "sync")
+    code, said, _ = typed("sync")
     assert said.count("there already: ") == 4
     assert "4 states in git, 0 decided now" in said
     assert everything() == before
@@ -149,19 +138,19 @@ def test_all_is_back_and_a_second_time_changes_nothing(
 
 
 def test_what_cannot_be_restored_is_named_and_skipped(
-    told: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    told: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = (told / "params.yaml").read_text()
     (told / "params.yaml").write_text("generate: 1")
     git(told, "commit", "-qam", "of another age")
     (told / "params.yaml").write_text(given)
-    code, said, _ = type_(monkeypatch, capsys, "sync", "--rev", "HEAD")
+    code, said, _ = typed("sync", "--rev", "HEAD")
     assert (code, "of another age\n          skipped: params.yaml: generate is 1" in said) == (0, True), said
     weights = YAML(typ="safe").load((told / "dvc.lock").read_text())["stages"]["all"]["outs"][1]["md5"]
     (told / ".dvc/cache/files/md5" / weights[:2] / weights[2:]).unlink()  # the folder of the baseline, in all states
     (told / ".strokewise/sync/left").mkdir(parents=True)  # by one that was killed
-    code, said, _ = type_(monkeypatch, capsys, "sync", "--rev", "HEAD")
+    code, said, _ = typed("sync", "--rev", "HEAD")
     assert (code, "skipped: data/baseline not in the DVC cache; `dvc fetch --all-commits` gets" in said) == (0, True)
     assert not (told / ".strokewise/sync").exists()
-    code, said, error = type_(monkeypatch, capsys, "sync", "--rev", "nothing")
+    code, said, error = typed("sync", "--rev", "nothing")
     assert (code, "--rev 'nothing' is no commit and no experiment" in error) == (2, True)

@@ -304,6 +304,26 @@ def test_without_a_store_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+def test_mlflow_is_imported_only_if_the_store_has_changed(full: None) -> None:
+    code = "import sys; from strokewise.registry import versions; print(versions.champion(), 'mlflow' in sys.modules)"
+
+    def ask() -> tuple[str, str]:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        folder, imported = done.stdout.split()
+        return folder, imported
+
+    (first, asked), (again, asked_again) = ask(), ask()
+    assert (asked, asked_again, again) == ("True", "False", first)
+    decisions.promote(2, "a person knows better")
+    second, asked = ask()
+    assert (asked, ask()) == ("True", (second, "False"))
+    assert second != first
+    shutil.rmtree(second)
+    with pytest.raises(RegistryError, match="are gone"):
+        versions.champion()
+
+
+@pytest.mark.slow
 def test_names_lead_to_model_folders(project: Put, params: Params) -> None:
     root = project()
     assert versions.champion() is None

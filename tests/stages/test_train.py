@@ -250,7 +250,8 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
     words, environment = command(root, "train.epochs=100")
     often = (
-        "from strokewise import cli; from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; cli.main()"
+        "from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; "
+        "from strokewise.__main__ import main; main()"
     )
     words = ["-c", often, *words[2:]]
     started = time.monotonic()
