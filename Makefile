@@ -16,8 +16,8 @@ help:  ## list the targets
 repro: setup  ## set up and run the pipeline: paint, train, compare, explain, register
 	@$(LOCKED) $(BIN)/dvc repro
 
-test: setup  ## set up and pass the tests
-	@$(BIN)/python -m pytest
+test: setup  ## set up and pass the tests, on all cores
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## format check, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

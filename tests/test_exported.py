@@ -85,5 +85,5 @@ def test_a_file_that_answers_otherwise_is_not_written(
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no network to export"):
+    with pytest.raises(ModelError, match="holds no network"):
         exported.build(tmp_path)

@@ -28,7 +28,7 @@ DOORS = (
 BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without importing it: it packs it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
-    "cv2": {"paint", "pictures", "page", "pen"},
+    "cv2": {"paint", "pictures", "page", "pen", "sheet"},
     "svgelements": {"paint.outlines"},
     "torch": {"network", "learn", "explain", "stages.train"},
     "captum": {"explain"},

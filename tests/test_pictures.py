@@ -193,6 +193,26 @@ def test_ruled_paper_is_paper(level: int, squared: bool) -> None:
     assert same(pictures.picture(page, GRID), pictures.picture(drawn(256, 5), GRID), 0.9)
 
 
+@pytest.mark.parametrize("turn", [0, 12, -20])
+def test_a_sheet_on_a_table_is_the_page(turn: int) -> None:
+    sheet = drawn(ink=40, paper=235, radius=0.25)
+    move = cv2.getRotationMatrix2D((64, 64), turn, 1.2)
+    move[:, 2] += 36
+    grain = np.random.default_rng(0).normal(0, 3, (200, 200))
+    lies = cv2.warpAffine(np.full_like(sheet, 255), move, (200, 200)) / 255
+    photo = np.clip(lies * cv2.warpAffine(sheet, move, (200, 200)) + (1 - lies) * 70 + grain, 0, 255).astype(np.uint8)
+    assert same(pictures.picture(photo, GRID), PLAIN, 0.9)
+
+
+def test_a_light_rectangle_on_dark_paper_is_a_drawing() -> None:
+    page = np.full((128, 128), 30, np.uint8)
+    cv2.rectangle(page, (20, 30), (110, 100), 220, -1)
+    assert pictures.picture(page, GRID)[32, 8:56].min() == 255
+    cv2.rectangle(page, (34, 44), (96, 86), 30, -1)  # an outline by a thick pen
+    picture = pictures.picture(page, GRID)
+    assert (picture[32, 32], picture[32, 7]) == (0, 255)
+
+
 def test_a_filled_shape_stays_filled() -> None:
     for page in (drawn(pen=-1), 255 - drawn(pen=-1, radius=0.45)):
         assert pictures.picture(page, GRID)[16:48, 16:48].min() == 255

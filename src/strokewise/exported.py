@@ -81,9 +81,7 @@ def build(folder: Path) -> bytes:
         ]
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{folder} holds no network to export ({reason}); name a folder of `strokewise train`"
-        ) from None
+        raise ModelError(f"{folder} holds no network ({reason}); name a folder of `strokewise train`") from None
     grid = settings.grid
     graph = helper.make_graph(
         nodes,

@@ -10,6 +10,7 @@ import numpy as np
 from cv2.typing import MatLike as Image
 from numpy.typing import NDArray
 
+from strokewise import sheet
 from strokewise.errors import PictureError
 
 WORKING_SIDE = 4096  # pixels: larger scenes are averaged down to it first
@@ -54,6 +55,17 @@ def ink_on(scene: Image) -> Image:
         width, height = (max(1, round(side * shrink)) for side in scene.shape[1::-1])
         scene = cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
     grey = grey_of(scene)
+    lying = sheet.alone(grey)
+    if lying is not None:
+        try:
+            return _ink(lying)
+        except PictureError:  # nothing on it: it is the drawing
+            pass
+    return _ink(grey)
+
+
+def _ink(grey: Image) -> Image:
+    """Ink on bare paper from grey, uint8 (H, W) both. Raises PictureError if nothing stands out."""
     thumb = _paper(grey)
     least, most = cv2.minMaxLoc(thumb)[:2]
     paper = cv2.resize(thumb, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -223,3 +223,49 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return strokewise
+
+
+PART = """
+import json, os, sys
+import mlflow.store.tracking.sqlalchemy_store
+import strokewise.stages.register
+code, *places = sys.argv[1:]
+children = []
+for place in places:
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        os.chdir(place)
+        for number, name in ((1, "said"), (2, "complained")):
+            os.dup2(os.open(name + f".{os.getpid()}", os.O_CREAT | os.O_WRONLY), number)
+        exec(code)
+        sys.exit()
+    children.append(child)
+for child in children:
+    print(child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture
+def at_once() -> Callable[..., list[tuple[int, str, str]]]:
+    """Run Python code in a process a folder, all at once -> exit code, output, errors of each.
+
+    They part after MLflow was imported: that takes seconds each, and none would meet another so soon after.
+    """
+
+    def run(code: str, places: Sequence[Path], **environment: str) -> list[tuple[int, str, str]]:
+        import os
+
+        command = [sys.executable, "-c", PART, code, *map(str, places)]
+        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        ended = []
+        for place, line in zip(places, done.stdout.splitlines(), strict=True):
+            child, status = line.split()
+            files = [place / f"{name}.{child}" for name in ("said", "complained")]
+            ended.append((int(status), *(file.read_text() for file in files)))
+            for file in files:
+                file.unlink()
+        return ended
+
+    return run

@@ -29,6 +29,7 @@ from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
 Put = Callable[..., Path]
+AtOnce = Callable[..., list[tuple[int, str, str]]]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 STRANGER = """
@@ -134,21 +135,23 @@ def copies(root: Path, count: int, states: Callable[..., Path], hows: list[dict[
     return made
 
 
-def at_once(places: list[Path], root: Path) -> list[str]:
-    environment = os.environ | {"DVC_ROOT": str(root)}
-    command = [sys.executable, "-m", "strokewise", "register"]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, cwd=place, env=environment, **pipes) for place in places]
-    ended = [process.communicate(timeout=400) for process in started]
-    assert [process.returncode for process in started] == [0] * len(places), [said for _, said in ended]
-    assert not any("warning" in said for _, said in ended), ended
-    return [said for said, _ in ended]
+REGISTER = "sys.argv = ['strokewise', 'register']; from strokewise.__main__ import main; main()"
 
 
-def test_eight_registers_of_one_model_on_no_database(project: Put, states: Callable[..., Path]) -> None:
+def registered(at_once: AtOnce, places: list[Path], root: Path) -> list[str]:
+    """What `strokewise register` says in each of these checkouts, all at once."""
+    ended = at_once(REGISTER, places, DVC_ROOT=str(root))
+    assert [code for code, _, _ in ended] == [0] * len(places), ended
+    assert not any("warning" in error for _, _, error in ended), ended
+    return [said for _, said, _ in ended]
+
+
+def test_eight_registers_of_one_model_on_no_database(
+    project: Put, states: Callable[..., Path], at_once: AtOnce
+) -> None:
     root = project()
     (root / "mlflow.db").unlink()
-    said = at_once(copies(root, 8, states, [{}]), root)
+    said = registered(at_once, copies(root, 8, states, [{}]), root)
     assert sum("Registered version 1, champion" in each for each in said) == 1
     assert sum("already registered: version 1, champion" in each for each in said) == 7
     with store.opened() as opened:
@@ -158,10 +161,12 @@ def test_eight_registers_of_one_model_on_no_database(project: Put, states: Calla
     assert [event.what for event in found.events] == ["champion"]
 
 
-def test_eight_registers_of_eight_models(project: Put, states: Callable[..., Path], params: Params) -> None:
+def test_eight_registers_of_eight_models(
+    project: Put, states: Callable[..., Path], params: Params, at_once: AtOnce
+) -> None:
     root = project()
     hows = [{"seed": seed, "weak": weak} for seed in (0, 1) for weak in (0.0, 0.1, 0.2, 0.25)]
-    at_once(copies(root, 8, states, hows), root)
+    registered(at_once, copies(root, 8, states, hows), root)
     with store.opened() as opened:
         found = versions.shelf(opened)
         assert len(opened.client.search_runs([opened.experiment() or ""])) == 16

@@ -265,7 +265,7 @@ def test_what_cannot_be_served_is_one_line(served: Any, run: Callable[..., Any],
         ([], "no champion is registered here; run `dvc repro`"),
         (["--model", "data/nothing"], "data/nothing holds no whole model"),
         (["--model", "models:/x"], "names no registered model"),
-        (["--model", str(broken)], "cannot be loaded"),
+        (["--model", str(broken)], "holds no network"),
     ):
         done = run("serve", *(words if "--port" in words else [*words, "--port", str(port + 1)]), cwd=tmp_path)
         assert done.returncode == 2, done.stderr

@@ -119,6 +119,12 @@ def _json(path: Path, stage: str, needed: Sequence[str]) -> dict[str, Any]:
         raise ModelError(f"{path} cannot be read: {error}; run `strokewise {stage}`") from None
 
 
+def key(state: State, rules: Mapping[str, Any]) -> str:
+    """What a decision depends on, SHA-256: both models, the measurement and the gate's rules."""
+    models = [[made.fingerprint, made.weights] for made in (state.cnn, state.baseline)]
+    return hashlib.sha256(json.dumps([models, state.evaluation, dict(rules)], sort_keys=True).encode()).hexdigest()
+
+
 def history(made: Made) -> list[dict[str, float]]:
     """The rows of `history.csv`, an epoch each; none for a model without one."""
     path = made.folder / "history.csv"

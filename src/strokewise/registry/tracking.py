@@ -46,6 +46,14 @@ def log(store: Store, made: State, example: NDArray[np.uint8]) -> dict[str, Logg
     return {model.kind: _log(store, experiment, made, model, example) for model in (made.cnn, made.baseline)}
 
 
+def files(store: Store, logged: Mapping[str, Logged]) -> list[Path]:
+    """Where runs and models keep what was logged, as far as that is on this machine."""
+    places = [str(store.client.get_run(each.run).info.artifact_uri) for each in logged.values()]
+    places += [f"{store.client.get_logged_model(each.model).artifact_location}/MLmodel" for each in logged.values()]
+    paths = [place.removeprefix("file://") for place in places]
+    return [Path(path) for path in paths if path.startswith("/")]
+
+
 def _log(store: Store, experiment: str, made: State, model: Made, example: NDArray[np.uint8]) -> Logged:
     complete = _settled(store, experiment, made, model)
     if complete is not None:

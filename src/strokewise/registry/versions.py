@@ -6,7 +6,6 @@ A version is one fingerprint, and says so in its tags. What happened stands in t
 line an event, only ever added to.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -20,13 +19,12 @@ from urllib.parse import unquote, urlsplit
 
 from strokewise import disk
 from strokewise.errors import RegistryError
-from strokewise.registry import packing, store
+from strokewise.registry import memory, packing, store
 from strokewise.registry.store import NAME, Store, Unavailable
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-MEMO = "champion.json"  # where the champion was found in `disk.SCRATCH`, and in which state of the store
 EVENT = "history."  # the tags that are lines of the history begin with it
 URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[\w-]+)|/(?P<number>\d+))")
 
@@ -140,35 +138,23 @@ def history() -> list[Event]:
 def champion() -> Path | None:
     """The champion's model folder on this machine; None if no champion was registered.
 
-    MLflow is imported only if there is a store to ask, and it has changed since it was last asked: that takes seconds.
-    Raises RegistryError if it cannot be asked.
+    MLflow is imported only if there is a store to ask, and it has changed since it was last asked. Raises
+    RegistryError if it cannot be asked.
     """
     if not store.exists():
         return None
-    state, memo = store.address().state(), disk.home() / disk.SCRATCH / MEMO
-    if state is not None and (known := _remembered(memo, state)) is not None:
-        return known
+    state, known = store.address().state(), memory.recalled("champion")
+    if known is not None:
+        return Path(known)
     try:
         with store.opened(create=False) as opened:
             holder = shelf(opened).champion
             found = None if holder is None else fetch(opened, NAME, holder.number)
     except Unavailable as error:
         raise RegistryError(f"the champion cannot be had: {error}; name a folder with --model to do without") from None
-    if state is not None and found is not None:
-        with contextlib.suppress(OSError):  # a folder that may not be written to, a full disk: asked again next time
-            disk.write_json(memo, {"state": state, "folder": str(found)})
+    if found is not None:
+        memory.remember("champion", str(found), [found / "config.json"], state)
     return found
-
-
-def _remembered(memo: Path, state: list[int]) -> Path | None:
-    """The champion's folder as it was when the store was in this very state, if it still is there."""
-    try:
-        said = json.loads(memo.read_text())
-        if said["state"] == state and (Path(said["folder"]) / "config.json").is_file():
-            return Path(said["folder"])
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
-    return None
 
 
 def folder(uri: str) -> Path:
