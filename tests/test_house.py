@@ -187,8 +187,8 @@ def test_the_door_opens_without_anything_heavy(words: list[str]) -> None:
         [
             "import sys",
             f"sys.argv = ['strokewise', *{words}]",
-            "from strokewise.cli import main",
-            "try: main()",
+            "from strokewise.cli import run",
+            "try: run()",
             "except SystemExit: pass",
             f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})), file=sys.stderr)",
         ]

@@ -108,7 +108,7 @@ def _said(client: Any) -> dict[str, Any]:
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     return {
         "runs": sorted(json.dumps([mine(r.data.tags), r.data.params, r.data.metrics], sort_keys=True) for r in runs),
-        "versions": sorted([str(v.version), timeless(v.tags)] for v in client.search_model_versions("")),
+        "versions": sorted([str(v.version), timeless(mine(v.tags))] for v in client.search_model_versions("")),
         "aliases": {m.name: {a: str(v) for a, v in m.aliases.items()} for m in client.search_registered_models()},
     }
 

@@ -123,6 +123,7 @@ def test_ctrl_c_leaves_nothing_half_made(project: Any) -> None:
         lock = project.folder / ".strokewise" / f"{stage}.lock"
         for seconds in (0.0, 0.5):
             lock.unlink(missing_ok=True)
+            (project.folder / ".strokewise" / "answers.json").unlink(missing_ok=True)  # else *register* is done at once
             started = project.start(sys.executable, "-m", "strokewise", stage)
             wait_until(lambda lock=lock: lock.exists() and lock.read_text().strip().isdigit())
             time.sleep(seconds)
