@@ -1,7 +1,9 @@
 """The door: every file and array that holds a drawing becomes the same kind of picture; the rest is refused by name."""
 
 import io
+import resource
 import struct
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -213,6 +215,12 @@ def test_a_light_rectangle_on_dark_paper_is_a_drawing() -> None:
     assert (picture[32, 32], picture[32, 7]) == (0, 255)
 
 
+def test_a_light_dot_on_dark_paper_is_no_sheet() -> None:
+    page = np.zeros((1500, 1500), np.uint8)
+    page[700:702, 700:702] = 255
+    assert pictures.picture(page, GRID).max() == 255
+
+
 def test_a_filled_shape_stays_filled() -> None:
     for page in (drawn(pen=-1), 255 - drawn(pen=-1, radius=0.45)):
         assert pictures.picture(page, GRID)[16:48, 16:48].min() == 255
@@ -264,6 +272,17 @@ def test_every_truncated_file_is_refused_in_one_line(kind: str) -> None:
         with pytest.raises(PictureError) as caught:
             pictures.decode(whole[:length])
         assert "\n" not in str(caught.value)
+
+
+def test_a_chunk_that_says_it_is_giant_is_not_believed() -> None:
+    data = pictures.encode(drawn())
+    at = data.index(b"IDAT") - 4
+    claimed = data[:at] + b"\x7f\xff\xff\xff" + data[at + 4 :]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PictureError, match="the PNG ends too early"):
+        pictures.picture(claimed, GRID)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200e6
 
 
 @pytest.mark.parametrize(

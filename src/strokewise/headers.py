@@ -44,8 +44,14 @@ def read(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
+    """Walk the chunks: a decoder takes as much memory as a chunk says that it is long, before it looks for it."""
     width, height = struct.unpack_from(">II", data, 16)
-    return Header("PNG", width, height, b"IEND" in data[-64:] or b"IEND" in data, b"eXIf" in data)
+    at, kind, exif = 8, b"", False
+    while kind != b"IEND" and at + 12 <= len(data):  # a chunk's length, kind and checksum
+        length, kind = struct.unpack_from(">I4s", data, at)
+        exif |= kind == b"eXIf"
+        at += 12 + length
+    return Header("PNG", width, height, kind == b"IEND" and at <= len(data), exif)
 
 
 def _jpeg(data: bytes) -> Header:

@@ -43,6 +43,8 @@ def alone(grey: Image) -> Image | None:
 def _sheet(light: Image) -> Image | None:
     """The largest light region as a convex one, uint8 (h, w) of 0 and 255, if it has the form of a sheet."""
     outlines = cv2.findContours(light, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    if not outlines:  # a few light pixels, lost in the thumbnail
+        return None
     outline = max(outlines, key=cv2.contourArea)
     hull = cv2.convexHull(outline)
     area = cv2.contourArea(hull)
