@@ -101,8 +101,9 @@ def _watch(waiting: set[Future[None]], done: Any, progress: Callable[[int], Any]
     seen = 0
     while waiting:
         finished, waiting = wait(waiting, LOOK_EVERY_S, FIRST_EXCEPTION)
-        progress(done.value - seen)
-        seen = done.value
+        now = done.value  # read once: it grows
+        progress(now - seen)
+        seen = now
         for future in finished:
             future.result()
 
