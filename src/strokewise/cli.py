@@ -49,6 +49,7 @@ def run() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
     # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a picture that it cannot read is told in a line of ours
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text

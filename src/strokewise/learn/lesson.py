@@ -23,7 +23,7 @@ from strokewise.learn.distributed import Team
 from strokewise.learn.pupil import AMOUNTS, ORDER, Pupil, generator
 from strokewise.params import Train
 
-VALIDATED_AT_ONCE = 256  # pictures
+VALIDATED_AT_ONCE = 64  # pictures
 YOUNG = 10  # steps after which the running average no longer mostly holds the first, random weights
 
 

@@ -48,7 +48,6 @@ def begin(shapes: Sequence[str], architecture: Architecture, settings: Train, te
         torch.manual_seed(generator(settings.seed, WEIGHTS).initial_seed())
         network = Network(shapes, architecture)
     network = network.to(team.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack this form
     average = copy.deepcopy(network).eval()
     distributed.synchronise(team, network)
     parameters = list(network.parameters())

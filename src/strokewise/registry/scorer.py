@@ -20,7 +20,12 @@ from strokewise.registry.store import NAME
 
 GUARD = Path(__file__).with_name("guard.py")
 # One thread a picture: several requests are scored at once, and threads that wait for each other cost more.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true"}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 PACKED = Path("served")  # below the scratch: a model folder that was packed to be served
 
 
