@@ -69,12 +69,15 @@ class Recogniser:
             raise ModelError(f"answers cannot be rejected below {reject_below:g}; give a confidence between 0 and 1")
         if reject_below and NONE not in self.shapes:
             raise ModelError(f"this model does not know {NONE!r}, so it can reject nothing; leave the bound out")
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # One thread reads the next batch while the network answers this one. More of them would be slower: the door's
+        # many small steps would wait for each other's turn at the interpreter.
+        with ThreadPoolExecutor(1) as door:
+            read: list[npt.NDArray[np.uint8] | PictureError] = []
             for batch in _batches(sources, BATCH):
-                for answer in self._answers(list(pool.map(self._picture, batch))):
-                    if isinstance(answer, Prediction) and answer.confidence < reject_below:
-                        answer = replace(answer, shape=NONE, confidence=answer.scores[NONE])
-                    yield answer
+                coming = door.submit(lambda batch: [self._picture(source) for source in batch], batch)
+                yield from self._answers(read, reject_below)
+                read = coming.result()
+            yield from self._answers(read, reject_below)
 
     def export(self, path: str | Path) -> float:
         """Write the network as ONNX to `path`; gives back how far onnxruntime's probabilities are from torch's."""
@@ -86,11 +89,19 @@ class Recogniser:
         except PictureError as error:
             return error
 
-    def _answers(self, batch: list[npt.NDArray[np.uint8] | PictureError]) -> Iterator[Prediction | PictureError]:
+    def _answers(
+        self, batch: list[npt.NDArray[np.uint8] | PictureError], reject_below: float
+    ) -> Iterator[Prediction | PictureError]:
         readable = [picture for picture in batch if not isinstance(picture, PictureError)]
         scores = iter(network.probabilities(self._network, np.stack(readable)) if readable else ())
         for picture in batch:
-            yield picture if isinstance(picture, PictureError) else self._prediction(next(scores))
+            if isinstance(picture, PictureError):
+                yield picture
+                continue
+            answer = self._prediction(next(scores))
+            if answer.confidence < reject_below:
+                answer = replace(answer, shape=NONE, confidence=answer.scores[NONE])
+            yield answer
 
     def _prediction(self, scores: npt.NDArray[np.float32]) -> Prediction:
         best = int(scores.argmax())

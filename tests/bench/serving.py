@@ -47,7 +47,9 @@ def make(folder: Path) -> bytes:
 def running(command: list[str], port: int) -> Iterator[psutil.Process]:
     """A server, from its first answer on."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=os.environ | scorer.ENVIRONMENT, stdout=subprocess.DEVNULL)
+    # MLflow looks for uvicorn on the PATH
+    found = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    process = subprocess.Popen(command, env=os.environ | found | scorer.ENVIRONMENT, stdout=subprocess.DEVNULL)
     try:
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
