@@ -77,6 +77,16 @@ def line_at(degrees: float, offset: float, grid: int = 32) -> np.ndarray:
     return np.clip(1 - distance, 0, 1).astype(np.float32)[None, None]
 
 
+@pytest.mark.parametrize("lines", ["fixed", "seeded", "learned"])
+@pytest.mark.parametrize("grid", [16, 17])
+def test_the_line_filters_are_a_convolution(lines: str, grid: int) -> None:
+    filters = network.LineFilters(lines, 3)
+    pictures = torch.rand(5, 1, grid, grid, generator=torch.Generator().manual_seed(grid))
+    bias = torch.cat([torch.zeros(len(filters.frozen)), filters.bias])
+    expected = torch.nn.functional.conv2d(pictures, filters.filters, bias, stride=2)
+    assert torch.allclose(filters(pictures), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("lines", ["fixed", "seeded"])
 @pytest.mark.parametrize(("degrees", "name"), [(0, "horizontal"), (90, "vertical"), (45, "rising"), (-45, "falling")])
 def test_each_line_filter_responds_most_to_its_own_line(lines: str, degrees: float, name: str) -> None:

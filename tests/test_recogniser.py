@@ -32,6 +32,7 @@ def test_a_path_bytes_and_an_array_give_the_same_answer(loaded: recogniser.Recog
     answers = loaded.predict([path, str(path), path.read_bytes(), scene()])
     assert len({str(answer) for answer in answers}) == 1
     assert loaded.predict(path) == loaded.predict([path]) == loaded.predict(scene())
+    assert loaded.predict(scene())[0].scores == pytest.approx(answers[3].scores, abs=1e-6)
 
 
 def test_a_batch_and_single_pictures_agree(loaded: recogniser.Recogniser) -> None:
@@ -42,6 +43,9 @@ def test_a_batch_and_single_pictures_agree(loaded: recogniser.Recogniser) -> Non
         assert alone.shape == answer.shape
         assert alone.scores == pytest.approx(answer.scores, abs=1e-6)
         assert sum(answer.scores.values()) == pytest.approx(1, abs=1e-5)
+    assert len(together) == len(scenes)
+    for place, answer in enumerate(together):  # also beyond the batch that is read ahead
+        assert answer.scores == pytest.approx(together[place % 25].scores, abs=1e-6)
 
 
 def test_a_bad_picture_is_raised_by_predict_and_passed_by_stream(loaded: recogniser.Recogniser) -> None:

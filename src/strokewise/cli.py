@@ -23,7 +23,7 @@ app = typer.Typer(
 for commands in (pipeline, using, importing, registering):
     app.add_typer(commands.app)
 
-TODO = {  # what the system refuses, and what a user does about it; all else is a mistake of ours
+REMEDIES = {  # what the system refuses, and what a user does about it; all else is a mistake of ours
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
@@ -59,10 +59,10 @@ def run() -> None:
         typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in TODO:
+        if error.errno not in REMEDIES:
             raise
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        typer.echo(f"strokewise: {what}; {TODO[error.errno]} and run it again", err=True)
+        typer.echo(f"strokewise: {what}; {REMEDIES[error.errno]} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(interrupts.EXIT_CODE)

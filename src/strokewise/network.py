@@ -70,7 +70,7 @@ class LineFilters(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         bias = functional.pad(self.bias, (len(self.frozen), 0))  # a fixed filter has no threshold to learn
-        # Each square is read once, so this is one matrix product: it learns six times as fast as conv2d here.
+        # Each square is read once, so this is one matrix product: it learns four times as fast as conv2d here.
         found = functional.linear(_squares(pictures), self.filters.flatten(1), bias)  # (N, G/2, G/2, 4 + extra)
         return found.permute(0, 3, 1, 2)
 

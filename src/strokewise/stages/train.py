@@ -13,7 +13,7 @@ each, so what differs by less than 2 points does not differ). On an earlier, har
 From 75.3, nothing came of batches of 32 (75.5), SiLU (75.9), 64 maps and 128 hidden units (75.9), a strength of 1.5
 (74.5), average pooling (71.0) or group normalisation (74.2); from 76.5, nothing of rate 0.02 (76.8) or weight decay
 0.3 (77.0). On the present painter, at about the same CPU time: 32 maps and 100 epochs 89.1 %, 24 and 120 90.1,
-16 and 160 89.5, 24 and 100 with a stronger warp 89.3. The defaults, seeds 0 and 2: 89.9 and 89.0.
+16 and 160 89.5, 24 and 100 with a stronger warp 89.3. 24 maps, 100: 89.9 and 89.0.
 
 On 2,400 test paintings (2026-11-25, one seed each; in brackets the recall of `other`, the weakest class): 89.2 % (60).
 Stretched as far as their like were (`augment.Freedom`) 89.3 (55), and on thin shapes of hasty writers a point better.
