@@ -209,6 +209,27 @@ def test_probabilities_do_not_depend_on_the_company() -> None:
     assert network.probabilities(net, pictures[:0]).shape == (0, 3)
 
 
+def test_an_answer_is_the_mean_of_looks_at_the_picture_turned() -> None:
+    torch.manual_seed(0)
+    net = Network(SHAPES, settings()).eval()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, net.grid, net.grid), np.uint8)
+    with torch.inference_mode():
+        each = [net(network.turned(network.batch(pictures), degrees)).softmax(1).numpy() for degrees in (-10.0, 25.0)]
+    assert network.probabilities(net, pictures, looks=(-10.0, 25.0)) == pytest.approx(np.mean(each, 0), abs=1e-6)
+    assert network.LOOKS == (-8.5, 8.5)
+    assert not np.allclose(*each)
+
+
+def test_a_picture_turns_clockwise_about_its_middle() -> None:
+    grid = 32
+    line = np.zeros((1, grid, grid), np.uint8)
+    line[0, 15:17, 16:] = 255  # from the middle to the right
+    down = network.turned(network.batch(line), 90.0)[0, 0]
+    assert down[17:31, 15:17].mean() > 0.95
+    assert down[:15].sum() == pytest.approx(0, abs=1e-3)
+    assert torch.equal(network.turned(network.batch(line), 0.0), network.batch(line))
+
+
 def test_pictures_of_another_grid_are_refused() -> None:
     with pytest.raises(ModelError, match=r"shape \(2, 8, 8\) do not fit a network of grid 32; give \(N, 32, 32\)"):
         network.probabilities(Network(SHAPES, settings()).eval(), np.zeros((2, 8, 8), np.uint8))

@@ -2,8 +2,9 @@
 
     pictures uint8 (N, G, G), 0 bare paper to 255 full ink -> probabilities float32 (N, C), N free
 
-The scale and the softmax are inside; what the door does before stands in the file's metadata, with the shapes. The
-graph is built layer by layer from `architecture.layers`: the same folder gives the same bytes, and no torch is needed.
+The scale, the looks (`architecture.LOOKS`) and the softmax are inside; what the door does before stands in the file's
+metadata, with the shapes. The graph is built layer by layer from `architecture.layers`: the same folder gives the same
+bytes, and no torch is needed.
 """
 
 import json
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from strokewise import architecture, disk
-from strokewise.architecture import Layer
+from strokewise.architecture import LOOKS, Layer
 from strokewise.errors import ModelError
 from strokewise.params import Network as Settings
 
@@ -30,7 +31,8 @@ CLOSE = 1e-4  # as near as another runtime's sums must come to torch's
 PREPROCESSING = (
     "pictures: uint8 (N, {grid}, {grid}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink, "
     "keep the aspect, centre it in a square with a margin of 1/16 of its longer side, and scale it to {grid}x{grid} "
-    "with anti-aliased lines at least 1/43 of the side wide. Division by 255 and softmax are part of the graph."
+    "with anti-aliased lines at least 1/43 of the side wide. Division by 255, the looks at the picture turned a little "
+    "either way, softmax and their mean are part of the graph."
 )
 
 Weights = dict[str, NDArray[Any]]
@@ -115,7 +117,8 @@ def _nodes(settings: Settings, classes: int, weights: Weights, constants: Weight
     yield "Cast", ["pictures"], ["levels"], {"to": 1}
     yield "Div", ["levels", "ink"], ["shares"], {}
     yield "Unsqueeze", ["shares", "channel"], ["pixels"], {}
-    last = "pixels"
+    yield from _looks(settings.grid, constants)
+    last = "looks"
     found = architecture.layers(settings, classes)
     for at, layer in enumerate(found):
         name = f"{layer.stage}.{layer.kind.replace(' ', '_')}{at}"
@@ -125,7 +128,26 @@ def _nodes(settings: Settings, classes: int, weights: Weights, constants: Weight
         if ends and (layer.stage == "connected" or found[at + 1].stage != layer.stage):
             yield from _activated(settings.activation, constants, last, f"{name}.activation")
             last = f"{name}.activation"
-    yield "Softmax", [last], ["probabilities"], {"axis": 1}
+    constants["apart"] = np.array([len(LOOKS), -1, classes])
+    yield "Reshape", [last, "apart"], ["answers"], {}
+    yield "Softmax", ["answers"], ["shares of each"], {"axis": 2}
+    yield "ReduceMean", ["shares of each"], ["probabilities"], {"axes": [0], "keepdims": 0}
+
+
+def _looks(grid: int, constants: Weights) -> Iterator[Node]:
+    """All pictures turned by the first angle, then all by the next."""
+    constants |= {"nought": np.array([0]), "places of one": np.array([grid, grid, 2])}
+    yield "Shape", ["pixels"], ["sizes"], {}
+    yield "Gather", ["sizes", "nought"], ["count"], {"axis": 0}
+    yield "Concat", ["count", "places of one"], ["places of all"], {"axis": 0}
+    at = (2 * np.arange(grid) + 1) / grid - 1  # the middles of the pixels, from -1 to 1
+    x, y = np.meshgrid(at, at)
+    for look, degrees in enumerate(LOOKS):
+        place = (x + 1j * y) * np.exp(-1j * np.radians(degrees))
+        constants[f"turn{look}"] = np.stack([place.real, place.imag], 2)[np.newaxis].astype(np.float32)
+        yield "Expand", [f"turn{look}", "places of all"], [f"places{look}"], {}
+        yield "GridSample", ["pixels", f"places{look}"], [f"look{look}"], {"mode": "bilinear"}
+    yield "Concat", [f"look{look}" for look in range(len(LOOKS))], ["looks"], {"axis": 0}
 
 
 def _node(

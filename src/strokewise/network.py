@@ -7,6 +7,7 @@ from that folder alone: `model.safetensors` and `config.json`, no pickle.
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import groupby
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from strokewise import architecture, disk
-from strokewise.architecture import LINE_KERNEL, LINES, Layer
+from strokewise.architecture import LINE_KERNEL, LINES, LOOKS, Layer
 from strokewise.errors import ModelError
 from strokewise.params import Network as Settings
 
@@ -154,10 +155,24 @@ def batch(pictures: NDArray[np.uint8] | Tensor, device: torch.device | str = "cp
     return held.unsqueeze(1).float().div_(FULL_INK)
 
 
-def probabilities(network: Network, pictures: NDArray[np.uint8], size: int = 64) -> NDArray[np.float32]:
+def turned(pictures: Tensor, degrees: float) -> Tensor:
+    """(N, 1, G, G) pictures turned clockwise about their middle; bare paper comes in at the corners."""
+    if degrees == 0:
+        return pictures
+    across, down = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = pictures.new_tensor([[across, down, 0.0], [-down, across, 0.0]]).expand(len(pictures), 2, 3)
+    places = functional.affine_grid(turn, list(pictures.shape), align_corners=False)
+    return functional.grid_sample(pictures, places, align_corners=False)
+
+
+def probabilities(
+    network: Network, pictures: NDArray[np.uint8], size: int = 32, looks: Sequence[float] = LOOKS
+) -> NDArray[np.float32]:
     """uint8 (N, G, G) pictures -> float32 (N, C), each row a distribution over the shapes; `size` at a time.
 
-    Raises ModelError for pictures of another grid than the network's.
+    The mean of what the network says to each picture turned by each of `looks`, in degrees: two looks are right oftener
+    than one, and cost nothing to learn (numbers in `stages/train.py`). Raises ModelError for pictures of another grid
+    than the network's.
     """
     if pictures.ndim != 3 or pictures.shape[1:] != (network.grid, network.grid):
         raise ModelError(
@@ -170,7 +185,9 @@ def probabilities(network: Network, pictures: NDArray[np.uint8], size: int = 64)
     with torch.inference_mode():
         for start in range(0, len(pictures), size):
             part = batch(np.ascontiguousarray(pictures[start : start + size]), device)
-            found[start : start + size] = network(part).float().softmax(1).cpu().numpy()
+            logits = network(torch.cat([turned(part, degrees) for degrees in looks])).float()
+            answers = logits.softmax(1).view(len(looks), len(part), -1)
+            found[start : start + size] = answers.mean(0).cpu().numpy()
     return found
 
 

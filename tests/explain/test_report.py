@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from strokewise.architecture import STRAIGHT
 from strokewise.explain import comparison, report, story, why
 from strokewise.explain.story import Story
 from strokewise.network import Network, batch, probabilities
@@ -101,9 +102,9 @@ def test_the_arithmetic_adds_up_on_the_page(network: Network, stories: list[Stor
 def test_what_is_covered_and_shifted_is_what_the_network_says_then(network: Network, stories: list[Story]) -> None:
     told = stories[0]
     text = "".join(Page(report.page(network, [told], None, 4)).text["section"])
-    after = probabilities(network, told.network.covered.picture[np.newaxis])[0]
+    after = probabilities(network, told.network.covered.picture[np.newaxis], looks=STRAIGHT)[0]
     assert f"→ {after[told.network.covered.answer]:.1%}" in text
-    moved = probabilities(network, why.shifted(told.picture, 5)[np.newaxis])[0]
+    moved = probabilities(network, why.shifted(told.picture, 5)[np.newaxis], looks=STRAIGHT)[0]
     assert f"Shifted right by 5 pixels: {network.shapes[moved.argmax()]}, {moved.max():.1%}" in text
 
 

@@ -199,7 +199,7 @@ def test_drift_and_tremor_stray_as_far_as_they_say(layer: object) -> None:
 def test_a_turn_keeps_every_length(outline: Outline) -> None:
     points = outline.strokes.points
     turned = hand.laid_down(points, replace(RULER, turn=37.0))
-    np.testing.assert_allclose(np.abs(np.diff(turned)), np.abs(np.diff(points)))
+    np.testing.assert_allclose(np.abs(np.diff(turned)), np.abs(np.diff(points)), atol=1e-12)
     assert np.angle(turned[0] / points[0], deg=True) == pytest.approx(37.0)
 
 

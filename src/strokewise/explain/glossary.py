@@ -1,6 +1,7 @@
 """The article's words -> what they mean, in our words, with the numbers of the network at hand."""
 
 from strokewise import architecture
+from strokewise.architecture import LOOKS
 from strokewise.network import Network
 
 
@@ -90,8 +91,8 @@ def terms(network: Network) -> list[tuple[str, str]]:
         (
             "fully connected",
             f"Every number of the row has its say in each of the {len(network.shapes)} scores; a softmax turns the "
-            f"scores "
-            "into shares of one.",
+            f"scores into shares of one. Who asks for a prediction gets the mean of {len(LOOKS)} looks, at the picture "
+            f"turned by {LOOKS[-1]:g}° either way; this page shows the look at the picture as it lies.",
         ),
     ]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise.architecture import STRAIGHT
 from strokewise.explain import fields, layers, sums, units, why
 from strokewise.explain.fields import Field
 from strokewise.explain.layers import Floats, Step
@@ -77,7 +78,7 @@ def tell(
         steps = layers.steps(network, picture)
         reach = fields.fields(steps, network.grid)
         seen = memory or Memory(picture[:0], units.excitement(network, picture[np.newaxis]))
-        own = ask(lambda pictures: probabilities(network, pictures), picture)
+        own = ask(lambda pictures: probabilities(network, pictures, looks=STRAIGHT), picture)
         return Story(
             title,
             truth,

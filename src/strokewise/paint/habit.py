@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 LOTS = 8  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
+MOST = {"slant": 0.7, "corners": 0.16, "bow": 0.12, "pinch": 0.2, "rounding": 1.4, "loops": 0.3, "drift": 0.08}
+"""The most there is of what bends a drawing."""
+PATIENCE = 1.4  # how much bending, in shares of the most, a shape takes altogether and can still be named
 
 
 @dataclass(frozen=True)
@@ -99,31 +102,52 @@ def habit(
     n = rng.standard_normal(8).tolist()
     u = rng.random(10).tolist()
     lasting = [-math.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
-    haste = 0.25 + 1.8 * lots[2] ** 2.5  # the careful do everything with care, the hasty nothing
+    haste = 0.25 + 1.8 * lots[2] ** 1.8  # the careful do everything with care, the hasty nothing
     rare = lots[4]
+    bent = _restrained(
+        {
+            "slant": haste * 0.12 * n[1] * (0.5 + lasting[0]),
+            "corners": haste * 0.05 * (0.6 + 0.6 * lasting[2]),
+            "bow": haste * 0.04 * (0.4 + lasting[3]),
+            "pinch": min(0.08, haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0])),
+            "rounding": haste * 0.4 * (0.3 + lasting[4]),
+            "loops": haste * 0.1 * lasting[7],
+            "drift": haste * 0.02 * math.exp(0.4 * n[6]),
+        }
+    )
     return Habit(
         stretch=_stretch(knobs.stretch, stretch, lots[0]),
         mirrored=mirror and u[8] < 0.5 * min(1.0, knobs.turn),
         haste=haste,
-        slant=_within(knobs.slant * haste * 0.12 * n[1] * (0.5 + lasting[0]), 0.7),
+        slant=_within(knobs.slant * bent["slant"], MOST["slant"]),
         climb=_within(knobs.slant * haste * 0.06 * n[2] * (0.5 + lasting[1]), 0.5),
         perspective_x=_within(knobs.perspective * 0.05 * n[3], 0.25),
         perspective_y=_within(knobs.perspective * 0.05 * n[4], 0.25),
         turn=_turn(knobs.turn, turn, n[5], lots[1]),
-        corners=min(0.16, knobs.corners * haste * 0.05 * (0.6 + 0.6 * lasting[2])),
-        bow=min(0.12, knobs.bow * haste * 0.04 * (0.4 + lasting[3])),
-        pinch=max(-0.2, min(0.08, knobs.bow * haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0]))),
-        rounding=min(1.4, knobs.rounding * haste * 0.4 * (0.3 + lasting[4])),
+        corners=min(MOST["corners"], knobs.corners * bent["corners"]),
+        bow=min(MOST["bow"], knobs.bow * bent["bow"]),
+        pinch=max(-MOST["pinch"], min(0.08, knobs.bow * bent["pinch"])),
+        rounding=min(MOST["rounding"], knobs.rounding * bent["rounding"]),
         anywhere=min(1.0, knobs.start * 0.3),
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
         overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(1.0, knobs.closing * 0.55 * lasting[6]) * (0.27 * knobs.closing > rare),
-        loops=min(0.3, knobs.loops * haste * 0.1 * lasting[7]) * (0.2 * knobs.loops > abs(rare - 0.5)),
+        flight=min(1.0, knobs.closing * 0.55 * lasting[6]) * (0.35 * knobs.closing > rare),
+        loops=min(MOST["loops"], knobs.loops * bent["loops"]) * (0.2 * knobs.loops > abs(rare - 0.5)),
         hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
-        drift=min(0.08, knobs.drift * haste * 0.02 * math.exp(0.4 * n[6])),
+        drift=min(MOST["drift"], knobs.drift * bent["drift"]),
         tremor=min(0.02, knobs.tremor * 0.003 * math.exp(0.6 * n[0])),
     )
+
+
+def _restrained(bent: dict[str, float]) -> dict[str, float]:
+    """Less of everything where it would come to more than `PATIENCE`: else nobody could name what was drawn.
+
+    Who errs much in one way errs less in the others; each alone still goes as far as there is.
+    """
+    bent = {name: _within(value, MOST[name]) for name, value in bent.items()}
+    spent = sum(abs(value) / MOST[name] for name, value in bent.items())
+    return {name: value * min(1.0, PATIENCE / spent) for name, value in bent.items()}
 
 
 def _within(value: float, most: float) -> float:

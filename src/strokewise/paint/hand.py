@@ -10,6 +10,8 @@ and Terzuolo 1982); physiological tremor of 8 to 12 Hz; and gesture synthesis, w
 (Taranta et al. 2016, stochastic resampling).
 """
 
+import cmath
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -17,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from strokewise.paint.habit import Habit
-from strokewise.paint.strokes import Flags, Floats, Indices, Points, Strokes
+from strokewise.paint.strokes import Flags, Floats, Indices, Points, Strokes, course
 
 DRIFT_WAVES = 4  # half-periods of slow drift along a drawing, up to this many
 HOOK = 4  # points of a hook
@@ -52,7 +54,8 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     line, breaks = run_together(line, path, care * min(1.0, 3 * flatness) * how.rounding, rng)
     line = hooked(line, breaks, how.hooks, rng)
     line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
-    areas = [laid_down(plan[index], how) for index in path.areas]
+    closed = [slice(int(strokes.first[a]), int(strokes.last[b - 1]) + 1) for a, b, closes in strokes.parts if closes]
+    areas = [laid_down(plan[part], how) for part in closed]
     long = np.sort(np.abs(plan[strokes.last] - plan[strokes.first])[strokes.cornered])
     detail = min(2 * flatness, float(long[len(long) // 4]) if len(long) else 2.0)
     return Drawn(laid_down(line, how), breaks, areas, detail)
@@ -77,8 +80,8 @@ def corners_moved(points: Points, strokes: Strokes, half: complex, level: float,
         return points
     edges = len(strokes.first)
     moved = level * (
-        min(half.real, 3 * half.imag) * np.clip(noise.real, -2.2, 2.2)
-        + 1j * min(half.imag, 3 * half.real) * np.clip(noise.imag, -2.2, 2.2)
+        min(half.real, 3 * half.imag) * noise.real.clip(-2.2, 2.2)
+        + 1j * min(half.imag, 3 * half.real) * noise.imag.clip(-2.2, 2.2)
     )
     moved[:edges] *= strokes.cornered * np.minimum(1.0, np.abs(points[strokes.last] - points[strokes.first]))
     way = moved[strokes.after] - moved[:edges]
@@ -101,11 +104,12 @@ def bowed(
     depth = 2 * (np.abs(normal.real) * half.real + np.abs(normal.imag) * half.imag)
     outward = np.sign((normal * (start + stop).conj()).real)
     height = normal * np.minimum(long, depth)  # no edge rises higher than the shape is deep
-    hump = height * np.clip(level * single + pinch * outward, -0.25, 0.25)
-    swing = height * np.clip(0.4 * level * double, -0.1, 0.1)
+    hump = height * (level * single + pinch * outward).clip(-0.25, 0.25)
+    swing = height * (0.4 * level * double).clip(-0.1, 0.1)
     t = strokes.along
     rise = 4 * t * (1 - t)
-    return points + rise * (hump[strokes.edge] + swing[strokes.edge] * (2 - 4 * t))
+    risen: Points = points + rise * (hump[strokes.edge] + swing[strokes.edge] * (2 - 4 * t))
+    return risen
 
 
 # --- the order of writing
@@ -121,28 +125,25 @@ class Path:
     """(K + 1,) where each piece begins; the last entry is Q."""
     lifted: Flags
     """(K + 1,) whether the pen comes down there; True at both ends."""
-    areas: list[Indices]
-    """Once round each closed stroke."""
 
 
 def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
     """Begin anywhere, go either way round, lift the pen at some corners, stop early or go on over the beginning."""
-    routes, begin, lifted, areas = [], [], [], []
+    routes, begin, lifted = [], [], []
     done = 0
     for one, end, closed in strokes.parts:
         u = rng.random(4 + 2 * (end - one)).tolist()
         a, b = int(strokes.first[one]), int(strokes.last[end - 1]) + 1
-        route = np.arange(a, b)
         if closed:
             smooth = not strokes.cornered[one]
+            widest = 1.0 if smooth else 0.8 / (end - one)  # a gap takes part of an edge,
             offset = int(strokes.first[one + int(u[0] * (end - one))]) - a if how.anywhere else 0
-            if how.anywhere and (smooth or u[1] < how.anywhere):
+            if how.anywhere and (smooth or (u[1] < how.anywhere and how.closing > -0.3 * widest)):  # and no corner
                 offset = int(u[2] * (b - a))
-            more = round(how.closing * (b - a)) if how.lifting < 1 or smooth else 0
-            if offset or more > 0:
-                route = np.resize(np.concatenate([route[offset:], route[:offset]]), b - a + max(more, 0))
-            areas.append(route[: b - a])
-            route = route[: b - a + more]
+            more = round(max(how.closing, -widest) * (b - a)) if how.lifting < 1 or smooth else 0
+            route = a + (offset + np.arange(b - a + more)) % (b - a)
+        else:
+            route = np.arange(a, b)
         breaks = (np.flatnonzero(strokes.begins[route[1:]]) + 1).tolist()
         if how.anywhere and u[3] < 0.5:
             route, breaks = route[::-1], [len(route) - place for place in reversed(breaks)]
@@ -151,7 +152,7 @@ def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
         lifted += [True, *(value < how.lifting for value in u[4 : 4 + len(breaks)])]
         done += len(route)
     index = np.concatenate(routes) if len(routes) > 1 else routes[0]
-    return Path(index, np.array([*begin, done]), np.array([*lifted, True]), areas)
+    return Path(index, np.array([*begin, done]), np.array([*lifted, True]))
 
 
 # --- the movement: how it comes out
@@ -172,23 +173,22 @@ def ends_moved(line: Points, path: Path, how: Habit, care: float, rng: np.random
     ends, inner = line[[begin, last]], line[[begin + near, last - near]]  # (2, K)
     out = ends - inner
     out /= np.abs(out) + 1e-9
-    reached = np.abs(np.diff(line, prepend=line[:1])).cumsum()
+    reached = np.zeros(len(line))
+    np.abs(line[1:] - line[:-1]).cumsum(out=reached[1:])
     long = reached[last] - reached[begin] + 1e-9
     far = care * how.overshoot * (first + np.abs(second) * (third > 0) * third)
     lifted = np.array([path.lifted[:-1], path.lifted[1:]])
     if not lifted.all():
         far = np.where(lifted, far, care * how.loops * (second[0] + second[1]) / 2)
-    pull = out * np.minimum(np.maximum(far * np.sqrt(long), -0.2 * long), 0.08 + 0.6 * long)
     bent = np.abs(ends[1] - ends[0]) < 0.97 * long
+    shortest = np.where(bent, -0.05, -0.2) * long  # a curve that is pulled far back is a spiral
+    pull = out * np.minimum(np.maximum(far * np.sqrt(long), shortest), 0.08 + 0.6 * long)
     if how.flight:  # a curve may come in from any side, a straight edge only from beyond its corner
         flies = lifted & (third > -0.2)
         pull += flies * np.minimum(care * how.flight, 0.7 * long) * out * np.exp(0.7j * second * bent)
-    late = np.arange(len(line)) - begin.repeat(count)
-    late = late / np.maximum(count - 1, 1).repeat(count)
-    early = 1 - late
-    if bent.any():
-        bent = bent.repeat(count)
-        late, early = np.where(bent, late**6, late), np.where(bent, early**6, early)
+    ramps = [_ramp(points, curved) for points, curved in zip(count.tolist(), bent.tolist(), strict=True)]
+    late = np.concatenate(ramps)
+    early = np.concatenate([ramp[::-1] for ramp in ramps])
     moved: Points = line + early * pull[0].repeat(count) + late * pull[1].repeat(count)
     return moved
 
@@ -255,12 +255,18 @@ def laid_down(points: Points, how: Habit) -> Points:
         points = points + how.slant * points.imag + 1j * how.climb * points.real
     if how.perspective_x or how.perspective_y:
         points = points / np.maximum(0.4, 1.0 + how.perspective_x * points.real + how.perspective_y * points.imag)
-    return points * np.exp(1j * np.radians(how.turn)) if how.turn else points
+    return points * cmath.rect(1.0, math.radians(how.turn)) if how.turn else points
+
+
+@lru_cache(maxsize=1024)
+def _ramp(count: int, curved: bool) -> Floats:
+    """(count,) how much of the last point's way each one goes with it: a curve only near its end."""
+    return course(count) ** (6 if curved else 1)
 
 
 @lru_cache(maxsize=1024)
 def _waves(count: int) -> Points:
     """(count, 2 DRIFT_WAVES) half-waves over `count` points, the k-th with amplitude 1/k."""
     k = np.arange(1, DRIFT_WAVES + 1)
-    phase = np.pi * np.linspace(0, 1, count)[:, None] * k
+    phase = np.pi * course(count)[:, None] * k
     return np.asarray(np.concatenate([np.cos(phase) / k, np.sin(phase) / k], axis=1).astype(np.complex128))

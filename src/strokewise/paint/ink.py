@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.paint.strokes import Indices, Points
+from strokewise.paint.strokes import Indices, Points, course
 
 Image = NDArray[np.uint8]
 Fixed = NDArray[np.int32]  # (n, 1, 2) points in 1/16 pixels
@@ -125,7 +125,7 @@ def inked(
     line = line * scale + shift
     finest = max(1.0, 0.2 * min(wide, high, scale * detail))
     pen = min(how.pen * max(wide, high), finest)
-    runs = np.split(line, breaks) if len(breaks) else [line]
+    runs = [line[a:b] for a, b in pairwise([0, *breaks.tolist(), len(line)])]
     mask = np.zeros((canvas, canvas), dtype=np.uint8)
     for run in broken(runs, how.breaks, rng) if how.breaks else runs:
         stroked(mask, fixed(run), pen, how.pressure, rng)
@@ -158,7 +158,7 @@ def fixed(line: Points) -> Fixed:
     """Pixels (n,) complex -> (m, 1, 2) in OpenCV's fixed point, without points that a straight line would pass."""
     points = np.rint(line * (1 << SUBPIXEL)).view(np.float64).astype(np.int32).reshape(-1, 1, 2)
     kept = np.asarray(cv2.approxPolyDP(points, FLAT, False), dtype=np.int32)
-    if np.array_equal(points[0], points[-1]):  # taken for closed, whatever is said, and then without its last point
+    if points[0].tolist() == points[-1].tolist():  # taken for closed, whatever is said, and then without its last point
         kept = np.concatenate([kept, kept[:1]])
     return kept
 
@@ -169,9 +169,9 @@ def stroked(mask: Image, run: Fixed, pen: float, pressure: float, rng: np.random
         _line(mask, run, pen)
         return
     phase, waves = rng.random(2).tolist()
-    course = np.linspace(0.0, 1.0, len(run) - 1)
-    widths = np.rint(pen * (1 + pressure * np.sin(2 * np.pi * (phase + (0.5 + waves) * course))))
-    cuts = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(widths)]
+    swell = np.sin(2 * np.pi * (phase + (0.5 + waves) * course(len(run) - 1)))
+    widths = np.rint(pen * (1 + pressure * swell))
+    cuts = [0, *(np.flatnonzero(widths[1:] != widths[:-1]) + 1).tolist(), len(widths)]
     for a, b in pairwise(cuts):
         _line(mask, run[a : b + 1], float(widths[a]))
 
@@ -182,9 +182,8 @@ def broken(runs: list[Points], count: int, rng: np.random.Generator) -> list[Poi
     for run in runs:
         at, gap = rng.uniform(0.1, 0.9, count), rng.uniform(0.01, 0.05, count)
         reached = np.concatenate([[0.0], np.abs(np.diff(run)).cumsum()])
-        fine = np.linspace(0.0, float(reached[-1]), 100)
-        run = np.interp(fine, reached, run)
-        keep = (np.abs(np.linspace(0.0, 1.0, 100)[:, None] - at) > gap).all(axis=1)
+        run = np.interp(reached[-1] * course(100), reached, run)
+        keep = (np.abs(course(100)[:, None] - at) > gap).all(axis=1)
         cuts = np.flatnonzero(np.diff(keep)) + 1
         parts = zip(np.split(run, cuts), np.split(keep, cuts), strict=True)
         pieces += [part for part, on in parts if on[0] and len(part) > 1]

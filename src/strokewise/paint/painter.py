@@ -62,8 +62,7 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     areas = drawn.areas if catalogue.shapes[label] != OTHER or len(strokes.parts) == 1 else []
     mask = ink.inked(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
     scene = paper.on_paper(mask, inking, rng)
-    factors = {"variant": variant, **vars(drawing), **vars(inking)}
-    return Painting(scene, label, {name: kind(factors[name]) for name, kind in FACTORS.items()})
+    return Painting(scene, label, {"variant": variant, **vars(drawing), **vars(inking)})
 
 
 def whose_turn(catalogue: Catalogue, index: int) -> tuple[int, int]:

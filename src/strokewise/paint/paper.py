@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.paint.ink import Image, Manner
+from strokewise.paint.strokes import course
 
 GRAIN = 3.0  # grey levels, the standard deviation of the worst sensor's grain
 
@@ -63,7 +64,7 @@ def _casts(how: Manner, rng: np.random.Generator) -> list[tuple[int, int]]:
 @lru_cache(maxsize=4096)
 def _ramp(paper: int, ink: int) -> Image:
     """What each strength of ink looks like: uint8 (256,)."""
-    return np.rint(np.linspace(paper, ink, 256)).astype(np.uint8)
+    return np.rint(paper + (ink - paper) * course(256)).astype(np.uint8)
 
 
 def _grain(canvas: int, rng: np.random.Generator) -> NDArray[np.int16]:

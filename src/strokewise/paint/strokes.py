@@ -6,6 +6,7 @@ in equal times, both ends included.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -64,7 +65,7 @@ def assemble(pieces: list[Piece]) -> Strokes:
         points=points,
         half=half,
         edge=np.repeat(np.arange(len(edges)), counts),
-        along=np.concatenate([np.linspace(0.0, 1.0, count) for count in counts.tolist()]),
+        along=np.concatenate([course(count) for count in counts.tolist()]),
         first=first,
         last=ends - 1,
         cornered=cornered,
@@ -81,6 +82,14 @@ def framed(points: Points) -> tuple[Points, complex]:
     scale = 2 / max(right - left, bottom - top)
     middle = complex(left + right, top + bottom) / 2
     return (points - middle) * scale, complex(right - left, bottom - top) * scale / 2
+
+
+@lru_cache(maxsize=1024)
+def course(count: int) -> Floats:
+    """(count,) even steps from 0 to 1, not to be written to."""
+    steps = np.linspace(0.0, 1.0, count)
+    steps.flags.writeable = False
+    return steps
 
 
 def length(line: Points) -> float:
@@ -121,13 +130,17 @@ def _even(line: Points) -> Points:
     They are even in time rather than in length: a hand slows down in bends (the two-thirds power law, Lacquaniti,
     Terzuolo and Viviani 1983), here by as much as makes half the time go by length and half by turning.
     """
-    steps = np.diff(line)
+    if len(line) == 2:
+        return np.asarray(line[0] + (line[1] - line[0]) * course(9), dtype=np.complex128)
+    steps = line[1:] - line[:-1]
     turns = np.abs(np.angle(steps[1:] / steps[:-1]))
     bends = float(turns.sum())
-    time = np.abs(steps) / np.abs(steps).sum()
-    if bends > 0.1:
-        shared = np.concatenate([[0.0], turns]) + np.concatenate([turns, [0.0]])  # by the steps before and after
-        time = time + shared / (2 * bends)
-    reached = np.concatenate([[0.0], time.cumsum()])
+    time = np.abs(steps)
+    time /= time.sum()
+    if bends > 0.1:  # a turn is shared by the steps before and after
+        time[:-1] += turns / (2 * bends)
+        time[1:] += turns / (2 * bends)
+    reached = np.zeros(len(line))
+    time.cumsum(out=reached[1:])
     count = min(73, 9 + round(10 * bends / (np.pi / 2)))
-    return np.asarray(np.interp(np.linspace(0.0, reached[-1], count), reached, line), dtype=np.complex128)
+    return np.asarray(np.interp(reached[-1] * course(count), reached, line), dtype=np.complex128)
