@@ -174,7 +174,8 @@ def table(settings: Settings, classes: int) -> str:
                      f"{layer.receptive_field}×{layer.receptive_field}", *costs))  # fmt: skip
     costs = (f"{parameters(found):,}", f"{multiply_adds(found):,}")
     rows.append(("all", "", "", "", "", "", f"{classes} shapes", f"of {settings.grid}×{settings.grid}", *costs))
-    return f"{_aligned(rows, texts=3)}\n\n{_comparison(settings, classes)}"
+    looks = f"A prediction is the mean of {len(LOOKS)} looks, at the picture turned by {LOOKS[-1]:g}° either way."
+    return f"{_aligned(rows, texts=3)}\n{looks}\n\n{_comparison(settings, classes)}"
 
 
 def _comparison(settings: Settings, classes: int) -> str:

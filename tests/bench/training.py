@@ -1,6 +1,6 @@
 """Training and prediction in numbers: share of the machine's peak, against a usual loop, and how the cost grows.
 
-    python tests/bench/training.py [--set network.width=48 ...] [--rounds 3] [--plot cost.png] [--cpu]
+    python tests/bench/training.py [--set network.width=48 ...] [--rounds 3] [--plot .strokewise/cost.png] [--cpu]
 
 Peak: floating-point operations a second of a large matrix product, in this process, measured between the rounds. The
 usual loop is what one finds in most repositories: a Dataset of PNG files, a DataLoader with two workers, each picture
@@ -148,7 +148,7 @@ def prediction(params: Params, rounds: int) -> None:
     print(f"one picture {1e3 * one:.2f} ms, batches {len(pictures) / many:,.0f} pictures/s")
 
 
-def growth(params: Params, plot: Path | None) -> None:
+def growth(params: Params, plot: Path) -> None:
     """Milliseconds a painting over grids, and a share of an epoch's time over counts."""
     grids = []
     for grid in (64, 128, 256, 512):
@@ -168,8 +168,8 @@ def growth(params: Params, plot: Path | None) -> None:
             lesson._update(learner, params.train, held, chosen, 1e-3, ALONE, (0, step))
         counts.append((count, (clock() - start) / steps / params.train.batch_size))
     print("a painting, by count: " + ", ".join(f"{count:,} {1e3 * cost:.2f} ms" for count, cost in counts))
-    if plot:
-        draw(grids, counts, plot)
+    draw(grids, counts, plot)
+    print(f"  drawn in {plot}")
 
 
 def draw(grids: list[tuple[int, float]], counts: list[tuple[int, float]], plot: Path) -> None:
@@ -190,7 +190,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--plot", type=Path, default=ROOT / ".strokewise" / "cost.png")
     parser.add_argument("--cpu", action="store_true", help="count CPU time: for a busy machine, and not for the loop")
     given = parser.parse_args()
     chosen = Params.load(ROOT / "params.yaml", given.set)
