@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from strokewise import dataset, network
+from strokewise.architecture import STRAIGHT
 from strokewise.cli import app
 from strokewise.errors import DatasetError, ModelError, PictureError
 from strokewise.learn import flat
@@ -120,7 +121,7 @@ def test_it_shows_the_first_painting_that_the_network_gets_right(
     monkeypatch.chdir(project)
     done = explain(params)
     split = dataset.load("test", 32)
-    answers = network.probabilities(network.load(Path("data/model")), split.pictures).argmax(1)
+    answers = network.probabilities(network.load(Path("data/model")), split.pictures, looks=STRAIGHT).argmax(1)
     for label, shape in enumerate(SHAPES):
         index = done.paintings[shape]
         assert split.labels[index] == label

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise import dataset, disk, figures, network, pictures, progress
+from strokewise.architecture import STRAIGHT
 from strokewise.dataset import Split
 from strokewise.errors import ModelError, PictureError
 from strokewise.explain import comparison, layers, report, story, way, why
@@ -143,7 +144,7 @@ def _examples(trained: Network, split: Split) -> Iterator[tuple[str, int]]:
     for label, shape in enumerate(split.shapes):
         tried = np.flatnonzero(split.labels == label)[:CANDIDATES]
         if len(tried):
-            right = network.probabilities(trained, split.pictures[tried]).argmax(1) == label
+            right = network.probabilities(trained, split.pictures[tried], looks=STRAIGHT).argmax(1) == label
             yield shape, int(tried[right.argmax()])  # argmax of all False is 0: the first
 
 
