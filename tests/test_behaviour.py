@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 SHAPES = ("ellipse", "rectangle", "star", "triangle")
 SMALL = [
     *("generate.train=400", "generate.validation=48", "generate.test=24", "generate.imprecision=0.5"),
-    *("network.grid=32", "train.epochs=20", "train.threads=1", "train.device=cpu"),
+    *("network.grid=32", "train.epochs=20", "train.batch_size=64", "train.threads=1", "train.device=cpu"),
 ]
 KEEP = 0.95  # of the drawings, at least, that a change must leave what they are
 CORNERS = {"rectangle": 4, "star": 10, "triangle": 3}

@@ -24,6 +24,7 @@ SMALLEST = 2  # a depth that follows the grid stops before the map gets smaller:
 POOL = 2
 STRAIGHT = (0.0,)
 LOOKS = (-8.5, 8.5)  # degrees: who predicts looks at a picture turned a little either way, and averages the answers
+REFRESHED = 1.5  # ink after a turn: between pixels, the thin lines of small grids fade
 GRIDS = (64, 128, 256, 512, 1024)  # that the table compares
 HEADER = (
     *("layer", "", "in the article's words", "kernel", "stride", "padding"),

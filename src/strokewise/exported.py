@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from strokewise import architecture, disk
-from strokewise.architecture import LOOKS, Layer
+from strokewise.architecture import LOOKS, REFRESHED, Layer
 from strokewise.errors import ModelError
 from strokewise.params import Network as Settings
 
@@ -137,6 +137,7 @@ def _nodes(settings: Settings, classes: int, weights: Weights, constants: Weight
 def _looks(grid: int, constants: Weights) -> Iterator[Node]:
     """All pictures turned by the first angle, then all by the next."""
     constants |= {"nought": np.array([0]), "places of one": np.array([grid, grid, 2])}
+    constants |= {"refreshed": np.array(REFRESHED, np.float32), "full": np.array(1, np.float32)}
     yield "Shape", ["pixels"], ["sizes"], {}
     yield "Gather", ["sizes", "nought"], ["count"], {"axis": 0}
     yield "Concat", ["count", "places of one"], ["places of all"], {"axis": 0}
@@ -146,7 +147,9 @@ def _looks(grid: int, constants: Weights) -> Iterator[Node]:
         place = (x + 1j * y) * np.exp(-1j * np.radians(degrees))
         constants[f"turn{look}"] = np.stack([place.real, place.imag], 2)[np.newaxis].astype(np.float32)
         yield "Expand", [f"turn{look}", "places of all"], [f"places{look}"], {}
-        yield "GridSample", ["pixels", f"places{look}"], [f"look{look}"], {"mode": "bilinear"}
+        yield "GridSample", ["pixels", f"places{look}"], [f"faded{look}"], {"mode": "bilinear"}
+        yield "Mul", [f"faded{look}", "refreshed"], [f"fresh{look}"], {}
+        yield "Min", [f"fresh{look}", "full"], [f"look{look}"], {}
     yield "Concat", [f"look{look}" for look in range(len(LOOKS))], ["looks"], {"axis": 0}
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from strokewise import architecture, disk
-from strokewise.architecture import LINE_KERNEL, LINES, LOOKS, Layer
+from strokewise.architecture import LINE_KERNEL, LINES, LOOKS, REFRESHED, Layer
 from strokewise.errors import ModelError
 from strokewise.params import Network as Settings
 
@@ -162,7 +162,7 @@ def turned(pictures: Tensor, degrees: float) -> Tensor:
     across, down = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = pictures.new_tensor([[across, down, 0.0], [-down, across, 0.0]]).expand(len(pictures), 2, 3)
     places = functional.affine_grid(turn, list(pictures.shape), align_corners=False)
-    return functional.grid_sample(pictures, places, align_corners=False)
+    return (functional.grid_sample(pictures, places, align_corners=False) * REFRESHED).clamp(max=1)
 
 
 def probabilities(

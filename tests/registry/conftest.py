@@ -70,9 +70,14 @@ def train(seed: int, weak: float, shapes: Sequence[str] = SHAPES) -> network.Net
     if weak:
         scenes, labels = paint(120, 2)  # those that judge
         inked = np.stack([pictures.picture(scene, GRID) for scene in scenes])
-        with torch.no_grad():
-            logits = net(network.batch(inked[labels == 2]))
-            net.connected[-1].bias[2] -= (logits[:, 2] - logits[:, :2].max(1).values).quantile(weak)
+        bias = net.connected[-1].bias
+        fair, low, high = bias[2].item(), 0.0, 64.0
+        for _ in range(24):  # by how much it has to dislike the last shape to miss so many
+            middle = (low + high) / 2
+            with torch.no_grad():
+                bias[2] = fair - middle
+            missed = (network.probabilities(net, inked[labels == 2]).argmax(1) != 2).mean()
+            low, high = (middle, high) if missed < weak else (low, middle)
     return net
 
 
