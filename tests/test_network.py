@@ -216,18 +216,25 @@ def test_an_answer_is_the_mean_of_looks_at_the_picture_turned() -> None:
     with torch.inference_mode():
         each = [net(network.turned(network.batch(pictures), degrees)).softmax(1).numpy() for degrees in (-10.0, 25.0)]
     assert network.probabilities(net, pictures, looks=(-10.0, 25.0)) == pytest.approx(np.mean(each, 0), abs=1e-6)
-    assert network.LOOKS == (-8.5, 8.5)
     assert not np.allclose(*each)
+    asked = network.probabilities(net, pictures, looks=network.LOOKS)
+    assert np.array_equal(network.probabilities(net, pictures), asked)
 
 
 def test_a_picture_turns_clockwise_about_its_middle() -> None:
-    grid = 32
-    line = np.zeros((1, grid, grid), np.uint8)
-    line[0, 15:17, 16:] = 255  # from the middle to the right
-    down = network.turned(network.batch(line), 90.0)[0, 0]
-    assert down[17:31, 15:17].mean() > 0.95
-    assert down[:15].sum() == pytest.approx(0, abs=1e-3)
-    assert torch.equal(network.turned(network.batch(line), 0.0), network.batch(line))
+    pictures = 255 * np.random.default_rng(0).integers(0, 2, (2, 32, 32), np.uint8)
+    turned = network.turned(network.batch(pictures), 90.0)[:, 0]
+    np.testing.assert_allclose(turned, np.rot90(pictures / 255, -1, axes=(1, 2)), atol=1e-4)
+    assert torch.equal(network.turned(network.batch(pictures), 0.0), network.batch(pictures))
+
+
+@pytest.mark.parametrize("degrees", network.LOOKS)
+def test_a_look_leaves_thin_lines_as_strong_as_they_are(degrees: float) -> None:
+    line = np.zeros((1, 32, 32), np.uint8)
+    line[0, :, 15] = 255  # a pixel wide
+    strongest = network.turned(network.batch(line), degrees)[0, 0, 4:28].amax(1)
+    assert strongest.mean() > 0.95
+    assert strongest.max() <= 1
 
 
 def test_pictures_of_another_grid_are_refused() -> None:
@@ -260,6 +267,7 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
 
 def test_the_table_shows_every_layer_and_the_cost_of_looking_everywhere() -> None:
     text = architecture.table(settings(grid=64), 3)
+    assert f"the mean of {len(architecture.LOOKS)} looks" in text
     for word in ("lines", "curves", "shapes2", "flatten", "connected", "compare each square with line filters"):
         assert word in text
     assert "1024×1024" in text

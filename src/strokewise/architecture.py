@@ -22,9 +22,9 @@ NAMES = ("lines", "curves", "shapes")
 LINE_KERNEL = 2  # the article's: squares of 2×2 pixels, each looked at once
 SMALLEST = 2  # a depth that follows the grid stops before the map gets smaller: 2×2 still says what is where
 POOL = 2
-STRAIGHT = (0.0,)
 LOOKS = (-8.5, 8.5)  # degrees: who predicts looks at a picture turned a little either way, and averages the answers
-REFRESHED = 1.5  # ink after a turn: between pixels, the thin lines of small grids fade
+STRAIGHT = (0.0,)  # the one look, at the picture as it lies, that is explained
+REFRESHED = 1.5  # times the ink after a turn, cut at full ink: between pixels, the thin lines of small grids fade
 GRIDS = (64, 128, 256, 512, 1024)  # that the table compares
 HEADER = (
     *("layer", "", "in the article's words", "kernel", "stride", "padding"),

@@ -147,10 +147,10 @@ def _looks(grid: int, constants: Weights) -> Iterator[Node]:
         place = (x + 1j * y) * np.exp(-1j * np.radians(degrees))
         constants[f"turn{look}"] = np.stack([place.real, place.imag], 2)[np.newaxis].astype(np.float32)
         yield "Expand", [f"turn{look}", "places of all"], [f"places{look}"], {}
-        yield "GridSample", ["pixels", f"places{look}"], [f"faded{look}"], {"mode": "bilinear"}
-        yield "Mul", [f"faded{look}", "refreshed"], [f"fresh{look}"], {}
-        yield "Min", [f"fresh{look}", "full"], [f"look{look}"], {}
-    yield "Concat", [f"look{look}" for look in range(len(LOOKS))], ["looks"], {"axis": 0}
+        yield "GridSample", ["pixels", f"places{look}"], [f"look{look}"], {"mode": "bilinear"}
+    yield "Concat", [f"look{look}" for look in range(len(LOOKS))], ["faded"], {"axis": 0}
+    yield "Mul", ["faded", "refreshed"], ["stronger"], {}
+    yield "Min", ["stronger", "full"], ["looks"], {}
 
 
 def _node(

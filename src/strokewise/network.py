@@ -156,13 +156,17 @@ def batch(pictures: NDArray[np.uint8] | Tensor, device: torch.device | str = "cp
 
 
 def turned(pictures: Tensor, degrees: float) -> Tensor:
-    """(N, 1, G, G) pictures turned clockwise about their middle; bare paper comes in at the corners."""
+    """(N, 1, G, G) pictures in [0, 1] turned clockwise about their middle, lines as strong as before.
+
+    Bare paper comes in at the corners; pictures that are not turned come back as they are.
+    """
     if degrees == 0:
         return pictures
-    across, down = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = pictures.new_tensor([[across, down, 0.0], [-down, across, 0.0]]).expand(len(pictures), 2, 3)
-    places = functional.affine_grid(turn, list(pictures.shape), align_corners=False)
-    return (functional.grid_sample(pictures, places, align_corners=False) * REFRESHED).clamp(max=1)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = pictures.new_tensor([[[cos, sin, 0.0], [-sin, cos, 0.0]]])
+    places = functional.affine_grid(turn, [1, *pictures.shape[1:]], align_corners=False)  # the same for all
+    faded = functional.grid_sample(pictures, places.expand(len(pictures), -1, -1, -1), align_corners=False)
+    return (faded * REFRESHED).clamp(max=1)
 
 
 def probabilities(

@@ -1,6 +1,7 @@
 """The page: whole and self-contained HTML whose numbers are those of the network; names cannot break it."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -106,6 +107,17 @@ def test_what_is_covered_and_shifted_is_what_the_network_says_then(network: Netw
     assert f"→ {after[told.network.covered.answer]:.1%}" in text
     moved = probabilities(network, why.shifted(told.picture, 5)[np.newaxis], looks=STRAIGHT)[0]
     assert f"Shifted right by 5 pixels: {network.shapes[moved.argmax()]}, {moved.max():.1%}" in text
+
+
+def test_a_prediction_that_says_otherwise_is_told(network: Network, stories: list[Story]) -> None:
+    told = stories[0]
+    np.testing.assert_allclose(told.predicted, probabilities(network, told.picture[np.newaxis])[0], atol=1e-6)
+    same, other = (replace(told, predicted=np.roll(np.sort(told.network.scores), at)) for at in (0, 1))
+    best = int(told.network.scores.argmax())
+    for one in (same, other):
+        said = int(one.predicted.argmax())
+        sentence = f"A prediction, the mean of 2 looks, says {network.shapes[said]}, {one.predicted[said]:.1%}."
+        assert (sentence in report.page(network, [one], None, 4)) == (said != best)
 
 
 def test_every_picture_has_its_chapter_and_its_name_is_only_text(network: Network, stories: list[Story]) -> None:

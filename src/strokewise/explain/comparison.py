@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise import architecture
+from strokewise.architecture import STRAIGHT
 from strokewise.explain import chapters, layers, report, why
 from strokewise.explain.layers import Floats, Step
 from strokewise.explain.way import channels
@@ -24,6 +25,7 @@ class Seen:
 
     steps: tuple[Step, ...]
     scores: Floats
+    """(C,), of the look at the picture as it lies."""
     attribution: Floats
     """(G, G), for the likeliest shape."""
 
@@ -43,7 +45,7 @@ class Rival:
 def rival(name: str, network: Network, shown: Pictures, pictures: Pictures, labels: NDArray[np.int64]) -> Rival:
     """Let a network look at the pictures to be shown (N, G, G), and count what it gets right of all (M, G, G)."""
     right = float((probabilities(network, pictures).argmax(1) == labels).mean())
-    scores = probabilities(network, shown)
+    scores = probabilities(network, shown, looks=STRAIGHT)  # its maps and its attribution are of this look
     seen = [
         Seen(layers.steps(network, picture), row, why.attribution(network, picture, int(row.argmax())))
         for picture, row in zip(shown, scores, strict=True)

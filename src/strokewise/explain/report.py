@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from strokewise import architecture
+from strokewise.architecture import LOOKS
 from strokewise.explain import chapters, glossary, layers
 from strokewise.explain.layers import Floats
 from strokewise.explain.look import STYLE
@@ -87,6 +88,12 @@ def _story(network: Network, story: Story, number: int, maps: int) -> str:
     scores, shapes = story.network.scores, network.shapes
     best = int(scores.argmax())
     seeded = network.settings.lines != "learned"
+    said = int(story.predicted.argmax())
+    otherwise = (
+        f" A prediction, the mean of {len(LOOKS)} looks, says {escape(shapes[said])}, {story.predicted[said]:.1%}."
+        if said != best
+        else ""
+    )
     meant = f" It was meant as {escape(story.truth)}." if story.truth and story.truth != shapes[best] else ""
     way = chapters.way(story, layers.line_filters(network), shapes, seeded, maps)
     hint = (
@@ -96,7 +103,7 @@ def _story(network: Network, story: Story, number: int, maps: int) -> str:
     )
     return (
         f'<section class="story" id="picture-{number}"><h2>{escape(story.title)}</h2>'
-        f"<p>Read as <output>{escape(shapes[best])}</output>, {scores[best]:.1%}.{meant}</p>"
+        f"<p>Read as <output>{escape(shapes[best])}</output>, {scores[best]:.1%}.{otherwise}{meant}</p>"
         f"<h3>The way through the network</h3><p>From left to right, the strongest maps of each stage; within a "
         f"stage a row "
         f"is one map on its way.</p>{way}"

@@ -48,6 +48,9 @@ class Story:
     attribution: Floats
     """(G, G), each pixel's share in the logit of the answer."""
     network: Asked
+    """The network's look at the picture as it lies, which all the rest is about."""
+    predicted: Floats
+    """(C,), what a prediction says: the mean of its looks."""
     baseline: Asked | None
 
 
@@ -91,6 +94,7 @@ def tell(
             sums.pooled(steps, best=network.settings.pooling == "max"),
             why.attribution(network, picture, own.covered.answer),
             own,
+            probabilities(network, picture[np.newaxis])[0],
             ask(baseline, picture) if baseline else None,
         )
 

@@ -10,8 +10,6 @@ and Terzuolo 1982); physiological tremor of 8 to 12 Hz; and gesture synthesis, w
 (Taranta et al. 2016, stochastic resampling).
 """
 
-import cmath
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -136,11 +134,14 @@ def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
         a, b = int(strokes.first[one]), int(strokes.last[end - 1]) + 1
         if closed:
             smooth = not strokes.cornered[one]
-            widest = 1.0 if smooth else 0.8 / (end - one)  # a gap takes part of an edge,
+            more = round(how.closing * (b - a)) if how.lifting < 1 or smooth else 0
+            if more < 0 and not smooth:  # a gap takes a part of one edge, and no corner
+                more = max(more, -int(0.8 * (strokes.last[one:end] - strokes.first[one:end]).min()))
             offset = int(strokes.first[one + int(u[0] * (end - one))]) - a if how.anywhere else 0
-            if how.anywhere and (smooth or (u[1] < how.anywhere and how.closing > -0.3 * widest)):  # and no corner
+            if how.anywhere and (smooth or u[1] < how.anywhere):
                 offset = int(u[2] * (b - a))
-            more = round(max(how.closing, -widest) * (b - a)) if how.lifting < 1 or smooth else 0
+                if more < 0 and not smooth:
+                    offset = max(offset, int(strokes.first[strokes.edge[a + offset]]) - a - more)
             route = a + (offset + np.arange(b - a + more)) % (b - a)
         else:
             route = np.arange(a, b)
@@ -255,7 +256,7 @@ def laid_down(points: Points, how: Habit) -> Points:
         points = points + how.slant * points.imag + 1j * how.climb * points.real
     if how.perspective_x or how.perspective_y:
         points = points / np.maximum(0.4, 1.0 + how.perspective_x * points.real + how.perspective_y * points.imag)
-    return points * cmath.rect(1.0, math.radians(how.turn)) if how.turn else points
+    return points * np.exp(1j * np.radians(how.turn)) if how.turn else points
 
 
 @lru_cache(maxsize=1024)

@@ -130,8 +130,6 @@ def _even(line: Points) -> Points:
     They are even in time rather than in length: a hand slows down in bends (the two-thirds power law, Lacquaniti,
     Terzuolo and Viviani 1983), here by as much as makes half the time go by length and half by turning.
     """
-    if len(line) == 2:
-        return np.asarray(line[0] + (line[1] - line[0]) * course(9), dtype=np.complex128)
     steps = line[1:] - line[:-1]
     turns = np.abs(np.angle(steps[1:] / steps[:-1]))
     bends = float(turns.sum())
