@@ -141,11 +141,50 @@ def test_hairline_and_brush_survive_every_size(side: int, pen: float) -> None:
     assert picture[28:36, 28:36].max() == 0, "the middle is bare"
 
 
-def test_aspect_is_kept() -> None:
-    page = np.full((300, 300), 255, np.uint8)
-    cv2.rectangle(page, (20, 100), (260, 160), 0, 3)
-    rows, columns = np.nonzero(pictures.picture(page, GRID) > 127)
-    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(4, rel=0.12)
+def extent(page: np.ndarray, turn: float = 0.0) -> tuple[float, float]:
+    """How long and wide the ink is, along `turn` (degrees clockwise) and across."""
+    y, x = np.nonzero(page > 127)
+    along, across = np.exp(1j * np.radians(turn)) * np.array([1, 1j])
+    return np.ptp(x * along.real + y * along.imag) + 1, np.ptp(x * across.real + y * across.imag) + 1
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("turn", [0, 30, 90, 135])
+@pytest.mark.parametrize("length", [1, 2, 4, 8, 18])
+def test_elongated_becomes_its_root_along_any_axis(length: int, turn: int, filled: bool) -> None:
+    page = np.full((600, 600), 255, np.uint8)
+    corners = cv2.boxPoints(((300, 300), (400, 400 / length), turn)).astype(np.int32)
+    cv2.polylines(page, [corners], True, 0, 3)
+    if filled:
+        cv2.fillPoly(page, [corners], 0)
+    picture = pictures.picture(page, 256)
+    (long, wide), (along, across) = extent(255 - page, turn), extent(picture, turn)
+    assert along / across == pytest.approx(long / wide / min((long / wide) ** 0.5, 3), rel=0.03)
+    assert max(extent(picture)) == pytest.approx(256 * 16 / 18, abs=4)
+
+
+def test_a_single_line_is_a_picture() -> None:
+    for start, end in (((20, 30), (100, 30)), ((20, 30), (100, 90)), ((64, 64), (65, 64))):
+        page = np.full((128, 128), 255, np.uint8)
+        cv2.line(page, start, end, 0, 1)
+        assert pictures.picture(page, GRID).max() > 200
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_light_ink_on_dark_ruled_paper_is_the_ink(squared: bool) -> None:
+    plain = drawn(ink=220, paper=120, pen=1, radius=0.15)
+    page = plain.copy()
+    page[8::20] -= 50
+    if squared:
+        page[:, 8::20] -= 50
+    assert same(pictures.picture(page, GRID), pictures.picture(plain, GRID), 0.85)
+
+
+def test_ruled_paper_alone_is_blank() -> None:
+    page = np.full((128, 128), 240, np.uint8)
+    page[8::20] = 90
+    with pytest.raises(PictureError, match="blank"):
+        pictures.picture(page, GRID)
 
 
 @pytest.mark.parametrize("where", [(4, 4), (4, 120), (120, 60)])

@@ -29,10 +29,11 @@ LEAK = 0.01  # of torch's leaky ReLU
 GROUP = 8  # maps that group normalisation scales together, as in network.py
 CLOSE = 1e-4  # as near as another runtime's sums must come to torch's
 PREPROCESSING = (
-    "pictures: uint8 (N, {grid}, {grid}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink, "
-    "keep the aspect, centre it in a square with a margin of 1/16 of its longer side, and scale it to {grid}x{grid} "
-    "with anti-aliased lines at least 1/43 of the side wide. Division by 255, the looks at the picture turned a little "
-    "either way, softmax and their mean are part of the graph."
+    "pictures: uint8 (N, {grid}, {grid}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink. "
+    "Take the second moments of its convex hull: along the shorter of the two axes that they have, stretch it by the "
+    "square root of how many times (at most 9) the other is longer. Centre it in a square with a margin of 1/16 of "
+    "its longer side, and scale it to {grid}x{grid} with anti-aliased lines at least 1/43 of the side wide. Division "
+    "by 255, the looks at the picture turned a little either way, softmax and their mean are part of the graph."
 )
 
 Weights = dict[str, NDArray[Any]]

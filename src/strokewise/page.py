@@ -70,18 +70,22 @@ def _ink(grey: Image) -> Image:
     least, most = cv2.minMaxLoc(thumb)[:2]
     paper = cv2.resize(thumb, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     dark, light = cv2.subtract(paper, grey), cv2.subtract(grey, paper)
-    ink: Image = max(dark, light, key=lambda side: cv2.norm(side, cv2.NORM_L2SQR))
-    grain = _grain(grey)
-    if ink is dark and SHADED < least < most:  # shade takes its share of the paper's light and of the ink's alike
-        ink = cv2.bitwise_not(cv2.divide(grey, paper, scale=255))
-        grain *= 255 / cv2.mean(thumb)[0]
-    level = _level(ink, 3 * grain)
-    if level < max(FAINTEST, 4 * grain):
-        raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
-    low = max(0.33 * level, 2.5 * grain)
-    high = max(0.75 * level, low + 1)
-    ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return _unruled(cv2.LUT(ink, ramp))
+    shaded = SHADED < least < most
+    for side in sorted((dark, light), key=lambda side: cv2.norm(side, cv2.NORM_L2SQR), reverse=True):
+        ink, grain = side, _grain(grey)
+        if side is dark and shaded:  # shade takes its share of the paper's light and of the ink's alike
+            ink = cv2.bitwise_not(cv2.divide(grey, paper, scale=255))
+            grain *= 255 / cv2.mean(thumb)[0]
+        level = _level(ink, 3 * grain)
+        if level < max(FAINTEST, 4 * grain):
+            break
+        low = max(0.33 * level, 2.5 * grain)
+        high = max(0.75 * level, low + 1)
+        ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+        ink = _unruled(cv2.LUT(ink, ramp))
+        if cv2.countNonZero(ink):  # nothing is left of lines that are the paper's own: the ink is the other side
+            return ink
+    raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
 
 
 def _level(ink: Image, least: float) -> float:

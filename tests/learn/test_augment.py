@@ -149,7 +149,8 @@ def test_freedom_is_what_the_paintings_show() -> None:
     assert torch.rad2deg(found.least).numpy() == pytest.approx([-10, -40, 0, -350, -210], abs=1e-3)
     assert torch.rad2deg(found.most).numpy() == pytest.approx([30, 0, 0, 10, 150], abs=1e-3)
     assert found.mirror.tolist() == [False, False, False, True, True]
-    assert torch.exp(found.narrower).numpy() == pytest.approx([1, 0.5, 1, 1, 1 / 3], abs=1e-3)
-    assert torch.exp(found.wider).numpy() == pytest.approx([2, 1, 1, 3, 1], abs=1e-3)
+    # evened by the door, so by their roots
+    assert torch.exp(2 * found.narrower).numpy() == pytest.approx([1, 0.5, 1, 1, 1 / 3], abs=1e-3)
+    assert torch.exp(2 * found.wider).numpy() == pytest.approx([2, 1, 1, 3, 1], abs=1e-3)
     assert torch.rad2deg(found.turn).numpy() == pytest.approx(factors["turn"], abs=1e-3)
     assert augment.freedom({"variant": factors["variant"]}, labels) is None

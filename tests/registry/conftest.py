@@ -18,6 +18,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from strokewise import dataset, disk, network, pictures
+from strokewise.architecture import LOOKS
 from strokewise.judge import statistics
 from strokewise.params import Network as Settings
 from strokewise.params import Params
@@ -59,11 +60,13 @@ def train(seed: int, weak: float, shapes: Sequence[str] = SHAPES) -> network.Net
     torch.manual_seed(seed)
     net = network.Network(shapes, settings())
     scenes, labels = paint(60, 1)
-    inked = np.stack([pictures.picture(scene, GRID) for scene in scenes])
+    inked = network.batch(np.stack([pictures.picture(scene, GRID) for scene in scenes]))
+    seen = torch.cat([network.turned(inked, degrees) for degrees in LOOKS])  # as it will look at them
+    right = torch.from_numpy(labels).repeat(len(LOOKS))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(60):
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(net(network.batch(inked)), torch.from_numpy(labels)).backward()
+        torch.nn.functional.cross_entropy(net(seen), right).backward()
         optimiser.step()
     net.eval()
     torch.set_num_threads(threads)

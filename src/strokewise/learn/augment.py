@@ -70,7 +70,7 @@ def freedom(factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], draw
     widest[widest > ANY_TURN] = math.pi
     mirror = np.zeros(kind.max() + 1, bool)
     np.logical_or.at(mirror, kind, mirrored)
-    stretch = np.log(factors["stretch"])
+    stretch = np.log(factors["stretch"]) / 2  # the door takes the root of how elongated a drawing is
     slim, wide = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
     np.minimum.at(slim, kind, stretch)
     np.maximum.at(wide, kind, stretch)

@@ -48,6 +48,17 @@ no more, shifts by a pixel and small stretches less, a mirror more, but not ever
 of dropout before the fully connected layers (0.25: hasty 79.0 against 82.1 without) or of mixing paintings (mixup,
 beta 0.3: 79.5). What the painter does hardly moves the hasty writers: more haste, heavier bends, trapezoids, thinner
 shapes, more flying ends and blunt corners all left them at 87 % (3,000 paintings, 20 epochs), each within a point.
+
+Evened by the door (`pictures._evening`): a drawing n times as long as wide becomes n to a power less (2026-11-26, seeds
+0 to 3, one thread; test, careful, hasty). It is worth as much as five times as many paintings:
+
+    n (not evened)   91.2 %  99.4 %  84.7 %
+    n^0.65           92.6    99.8    87.1
+    n^0.5            92.4    99.9    87.6    (the defaults; by moments of the ink, not of its hull, 87.0)
+    n^0.25           91.9    99.8    84.8    (moments of the ink)
+
+Lines made thin again after evening changed nothing (92.4, 99.8, 87.3), nor did evening by at most five times (92.5,
+99.8, 87.0) or a grid of 48 with 260 epochs, as fast, but hasty writers' other drawings 89.8 % right instead of 91.5.
 """
 
 import ctypes
