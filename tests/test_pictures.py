@@ -170,6 +170,22 @@ def test_a_single_line_is_a_picture() -> None:
         assert pictures.picture(page, GRID).max() > 200
 
 
+@pytest.mark.parametrize("grid", [16, 32, 64])
+@pytest.mark.parametrize("side", [700, 4096])
+def test_a_soft_hairline_on_a_large_page_is_a_picture(side: int, grid: int) -> None:
+    page = np.full((side, side), 255, np.uint8)
+    cv2.circle(page, (side // 2, side // 2), round(0.47 * side), 0, 1, cv2.LINE_AA)
+    page[page > 0] = np.maximum(page[page > 0], 140)
+    thinnest = min(1, grid / 43)  # pixels of full ink, as the door promises
+    assert pictures.picture(page, grid).max() > 0.9 * 255 * thinnest
+
+
+def test_what_fades_before_it_is_found_is_named() -> None:
+    page = np.full((4096, 4096), 255, np.uint8)
+    page[2000, 2000] = 0
+    accepted_or_named(page, GRID)
+
+
 @pytest.mark.parametrize("squared", [False, True])
 def test_light_ink_on_dark_ruled_paper_is_the_ink(squared: bool) -> None:
     plain = drawn(ink=220, paper=120, pen=1, radius=0.15)

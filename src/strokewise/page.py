@@ -21,7 +21,9 @@ RULED = 0.9  # of the page's width that a line must cover to be a ruled one
 SOFT = 0.1  # of the page's range of levels: shade does not step further than this from a pixel to the next
 RIM = 0.15  # of the page's rim that a region must hold to be paper: a fill that runs off the page holds less
 SHADED = 40  # levels: paper that is darker somewhere is no shaded white paper
+SOLID = 96  # of 255: what is inked less is a soft rim
 FAINTEST = 12  # levels of 255 by which ink must differ from its paper
+BLANK = "the page is blank: nothing on it stands out from the paper; give a drawing"
 
 
 def grey_of(scene: Image) -> Image:
@@ -83,9 +85,9 @@ def _ink(grey: Image) -> Image:
         high = max(0.75 * level, low + 1)
         ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
         ink = _unruled(cv2.LUT(ink, ramp))
-        if cv2.countNonZero(ink):  # nothing is left of lines that are the paper's own: the ink is the other side
+        if cv2.minMaxLoc(ink)[1] >= SOLID:  # but rims are left of lines that are the paper's own: the other side then
             return ink
-    raise PictureError("the page is blank: nothing on it stands out from the paper; give a drawing")
+    raise PictureError(BLANK)
 
 
 def _level(ink: Image, least: float) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from strokewise import headers
 from strokewise.errors import PictureError
-from strokewise.page import FAINTEST, ink_on
+from strokewise.page import BLANK, FAINTEST, SOLID, ink_on
 
 Scene = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
@@ -28,7 +28,6 @@ LEAST_SIDE = 8  # pixels: below it nothing has a shape
 MOST_PIXELS = 2**26  # 8192×8192, above a telephone's camera
 MOST_BYTES = 2**27  # of an encoded file
 SEARCH_SIDE = 160  # pixels: the picture on which the ink is searched for its frame
-SOLID = 96  # of 255: ink by which the frame is measured
 MARGIN = 1 / 16  # of the ink's longer side, left free around it
 LONGEST = 9.0  # times as long as wide: what is longer is evened as this is
 THINNEST = 1 / 43  # of the grid: thinner lines are thickened (to 1.5 of 64 pixels)
@@ -189,12 +188,20 @@ def _halved(ink: Image) -> Image:
     return cv2.addWeighted(most, 0.75, mean, 0.25, 0)
 
 
+def _solid(ink: Image) -> Image:
+    """255 where there is ink, 0 on its soft rims; where halving has faded all of it, half of the most will do."""
+    most = cv2.minMaxLoc(ink)[1]
+    if most == 0:
+        raise PictureError(BLANK)
+    return cv2.threshold(ink, min(SOLID, most / 2), 255, cv2.THRESH_BINARY)[1]
+
+
 def _frame(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
     """Where the shape is: left, top, right, bottom in pixels, and 255 where its parts are, if others were dropped.
 
     A part is ink with gaps of at most 4 pixels. Parts are told apart at half the size: the gaps hide it.
     """
-    solid = cv2.threshold(ink, SOLID, 255, cv2.THRESH_BINARY)[1]
+    solid = _solid(ink)
     joined = cv2.dilate(solid, np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8))[::2, ::2]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
     kept: Image | None = None
@@ -254,8 +261,7 @@ def _evening(ink: Image, side: int) -> NDArray[np.float64]:
     Moments: Casey 1970, Moment normalization of handprinted characters. The root: Liu, Nakashima, Sako, Fujisawa 2004,
     Handwritten digit recognition: investigation of normalization and feature extraction techniques.
     """
-    inked = cv2.findNonZero(cv2.threshold(ink, SOLID, 255, cv2.THRESH_BINARY)[1])
-    corners = cv2.convexHull(inked).reshape(-1, 1, 2).astype(np.float32) + _PIXEL
+    corners = cv2.convexHull(cv2.findNonZero(_solid(ink))).reshape(-1, 1, 2).astype(np.float32) + _PIXEL
     hull = cv2.convexHull(corners.reshape(-1, 2)).reshape(-1, 2)
     found = cv2.moments(hull)
     lengths, axes = np.linalg.eigh([[found["mu20"], found["mu11"]], [found["mu11"], found["mu02"]]])  # squared

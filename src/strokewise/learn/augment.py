@@ -178,7 +178,7 @@ def _back(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[T
     """(N, 2, 2) and (N, 2): from a place in the new picture to one in the old.
 
     What was turned or stretched is made as large as it was and put where it was, as the door would do, and only then
-    zoomed and shifted.
+    zoomed and shifted. The door would even it, too: `freedom` stretches it by no more than what is left then.
     """
     ends = _ends(batch)
     was, now = _box(ends), _box(ends @ linear.transpose(1, 2))
