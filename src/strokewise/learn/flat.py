@@ -153,5 +153,8 @@ def _onnx(model: Any, temperature: float | None, grid: int) -> bytes:
         node.output[:] = [f"{name}_" if name == "probabilities" else name for name in node.output]
     graph.node[-1].output[0] = "probabilities"
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, shapes]))
+    domains = sorted(converted.opset_import, key=lambda entry: entry.domain)  # the converter's come out of a set
+    del converted.opset_import[:]
+    converted.opset_import.extend(domains)
     content: bytes = converted.SerializeToString(deterministic=True)
     return content
