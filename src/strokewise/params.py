@@ -155,6 +155,8 @@ class Train(Section):
     """Part of the result: another number of threads gives other weights."""
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes a GPU where there is one."""
+    precision: Literal["auto", "float32", "bfloat16"]
+    """Of what the layers multiply. `auto` takes bfloat16 where there are units for it: in GPUs, and in Intel's AMX."""
 
 
 class Baseline(Section):

@@ -19,7 +19,7 @@ SMALL = [
     *("network.widest=16", "network.kernel=3", "network.stride=1", "network.padding=zero", "network.pooling=max"),
     *("network.activation=relu", "network.normalisation=batch", "network.hidden=8"),
     *("train.seed=0", "train.epochs=20", "train.batch_size=16", "train.learning_rate=0.005", "train.weight_decay=0.05"),
-    *("train.warmup=0.2", "train.smoothing=0.1", "train.averaging=0.9", "train.augment=1"),
+    *("train.warmup=0.2", "train.smoothing=0.1", "train.averaging=0.9", "train.augment=1", "train.precision=float32"),
 ]
 
 # Losses of twenty steps, as recorded: a change that should not alter numbers proves it here.

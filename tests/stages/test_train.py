@@ -86,6 +86,7 @@ def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
     assert config["paintings"] == {split: dataset.digest(split) for split in ("train", "validation")}
     assert config["shapes"] == list(SHAPES)
     assert config["training"] | {"device": "cpu", "processes": 1, "epochs": 3} == config["training"]
+    assert config["training"]["precision"] in ("float32", "bfloat16")  # what auto came to
     assert set(config["versions"]) >= {"torch", "numpy", "strokewise"}
     assert history()["epoch"].tolist() == [1, 2, 3]
     unseen = dataset.load("validation", 16)
@@ -116,22 +117,25 @@ def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.M
 def test_whatever_decides_the_model_changes_its_fingerprint(yard: Path) -> None:
     quick = ("train.epochs=1",)
     found = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
+    found |= {train(params(*quick, f"train.precision={kind}")).fingerprint for kind in ("float32", "bfloat16")}
     found.add(train(params(*quick, "network.extra=3")).fingerprint)
     found.add(train(params(*quick, "evaluate.seed=7")).fingerprint)  # decides nothing here
     paint(48, first=1)
     found.add(train(params(*quick)).fingerprint)
-    assert len(found) == 4
+    assert len(found) == 5  # one of the two precisions is what auto came to
 
 
 class Killed(BaseException):
     """As sudden as a kill, within one process."""
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("at", [1, 4, 5, 8])
 def test_what_was_stopped_goes_on_to_the_same_bytes(
-    yard: Path, at: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    yard: Path, at: int, precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(params())
+    settings = params(f"train.precision={precision}")
+    train(settings)
     whole = model()
     (checkpoint.folder(json.loads(whole["config.json"])["fingerprint"]) / checkpoint.FILE).unlink()
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
@@ -145,9 +149,9 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
 
     monkeypatch.setattr(lesson, "_update", dying)
     with pytest.raises(Killed):
-        train(params())
+        train(settings)
     monkeypatch.setattr(lesson, "_update", lambda *arguments: (steps.append(1), update(*arguments)))
-    train(params())
+    train(settings)
     assert steps.count(1) == 9 - at
     assert model() == whole
 
@@ -162,9 +166,11 @@ def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.Capture
     assert model() == whole
 
 
-def test_it_overfits_twelve_paintings(yard: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_overfits_twelve_paintings(yard: Path, precision: str) -> None:
     paint(12)
-    train(params("train.epochs=60", "train.augment=0", "train.smoothing=0", "train.weight_decay=0"))
+    plain = ("train.augment=0", "train.smoothing=0", "train.weight_decay=0")
+    train(params("train.epochs=60", f"train.precision={precision}", *plain))
     assert history()["loss"][-1] < 0.01
     assert history()["accuracy"][-1] == 1
 
@@ -237,6 +243,16 @@ def test_a_missing_gpu_is_said(yard: Path, monkeypatch: pytest.MonkeyPatch) -> N
         train(params("train.device=cuda"))
 
 
+@pytest.mark.parametrize(("units", "precision"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32")])
+def test_auto_takes_16_bits_only_where_there_are_units(
+    root: Path, monkeypatch: pytest.MonkeyPatch, units: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    asked = Params.load(root / "params.yaml", ["train.device=cpu"]).train
+    assert stage.resolved(asked).precision == precision
+    assert stage.resolved(asked.model_copy(update={"precision": "float32"})).precision == "float32"
+
+
 # --- real processes
 
 
@@ -272,7 +288,8 @@ def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_learn_as_one(yard: Path, root: Path) -> None:
-    words, environment = command(root, "train.epochs=17")  # 51 steps
+    # 51 steps; what is rounded to 16 bits before it is added up differs by more than a thousandth
+    words, environment = command(root, "train.epochs=17", "train.precision=float32")
     subprocess.run([sys.executable, *words], env=environment, check=True)
     alone = history()
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -283,20 +300,24 @@ def test_two_processes_learn_as_one(yard: Path, root: Path) -> None:
     assert json.loads(model()["config.json"])["training"]["processes"] == 2
 
 
+def pair(root: Path, *each: str) -> list[subprocess.Popen[str]]:
+    """Two processes that train together, each with a parameter of its own."""
+    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"}
+    started = []
+    for rank, own in enumerate(each):
+        words, environment = command(root, "train.epochs=4000", own)
+        place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *words], env=environment | team | place, stderr=subprocess.PIPE, text=True
+            )
+        )
+    return started
+
+
 @pytest.mark.slow
 def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> None:
-    words, environment = command(root, "train.epochs=4000")
-    running = [
-        subprocess.Popen(
-            [sys.executable, *words],
-            env=environment
-            | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    running = pair(root, "train.seed=0", "train.seed=0")
     deadline = time.monotonic() + 120
     while not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")) and time.monotonic() < deadline:
         time.sleep(0.2)  # until they are in the middle of it
@@ -306,6 +327,17 @@ def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> 
         if process is running[0]:
             assert "process 0 of 2 lost the others" in said
             assert process.returncode == 2
+
+
+@pytest.mark.slow
+def test_processes_that_would_train_different_models_say_so(yard: Path, root: Path) -> None:
+    first, second = pair(root, "train.precision=float32", "train.precision=bfloat16")
+    said = second.communicate(timeout=120)[1]
+    assert second.returncode == 2
+    assert "process 1 of 2 would train another model than the first: give it the same params.yaml" in said
+    assert "lost the others" in first.communicate(timeout=60)[1]
+    assert first.returncode == 2
+    assert not Path("data/model").exists()
 
 
 def test_drawings_are_learned_from_after_the_paintings(yard: Path) -> None:

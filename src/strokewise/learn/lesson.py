@@ -23,7 +23,6 @@ from strokewise.learn.distributed import Team
 from strokewise.learn.pupil import AMOUNTS, ORDER, Pupil, generator
 from strokewise.params import Train
 
-VALIDATED_AT_ONCE = 64  # pictures
 YOUNG = 10  # steps after which the running average no longer mostly holds the first, random weights
 
 
@@ -64,7 +63,7 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
                 pupil.step += 1
                 if step == steps - 1:
                     seen = [total / len(lesson) for total in pupil.sums]
-                    pupil.history.append([epoch + 1, *seen, *validate(pupil, unseen, team), rate])
+                    pupil.history.append([epoch + 1, *seen, *validate(pupil, settings, unseen, team), rate])
                 save()
                 if bar.n == 0:  # resumed: what was done before counts neither as work nor as time
                     bar.initial = bar.n = epoch * len(lesson) + int(chosen.numel()) * step
@@ -93,7 +92,7 @@ def _update(
         freedom = lesson.freedom.part(chosen) if lesson.freedom else None
         amounts = augment.draw(len(chosen), pictures.shape[-1], randomness, settings.augment, freedom)
         pictures = augment.apply(pictures, amounts.part(part).on(team.device))
-    with torch.autocast("cuda", torch.bfloat16, enabled=team.device.type == "cuda"):
+    with _precision(settings, team):
         logits = pupil.network(pictures).float()
     losses = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=settings.smoothing)
     loss = losses / len(chosen)  # of the whole batch, so that the processes' gradients are to be summed
@@ -108,6 +107,12 @@ def _update(
     _follow(pupil, settings.averaging)
     pupil.sums[0] += float(total) * len(chosen)
     pupil.sums[1] += float(correct)
+
+
+def _precision(settings: Train, team: Team) -> torch.autocast:
+    """Where convolutions and matrix products take numbers of 16 bits, if so set; weights and sums keep 32."""
+    assert settings.precision != "auto"
+    return torch.autocast(team.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
 
 
 def _check_finite(pupil: Pupil, loss: Tensor, at: tuple[int, int], settings: Train) -> None:
@@ -132,13 +137,13 @@ def _follow(pupil: Pupil, averaging: float) -> None:
 
 
 @torch.inference_mode()
-def validate(pupil: Pupil, unseen: Lesson, team: Team) -> tuple[float, float]:
+def validate(pupil: Pupil, settings: Train, unseen: Lesson, team: Team) -> tuple[float, float]:
     """Loss and accuracy of the averaged weights: sums over the processes' parts, then one division."""
     part = team.part(len(unseen))
     sums = torch.zeros(2, dtype=torch.float64, device=team.device)
-    for start in range(part.start, part.stop, VALIDATED_AT_ONCE):
-        some = slice(start, min(start + VALIDATED_AT_ONCE, part.stop))
-        with torch.autocast("cuda", torch.bfloat16, enabled=team.device.type == "cuda"):
+    for start in range(part.start, part.stop, settings.batch_size):
+        some = slice(start, min(start + settings.batch_size, part.stop))
+        with _precision(settings, team):
             logits = pupil.average(network.batch(unseen.pictures[some])).float()
         labels = unseen.labels[some]
         sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
