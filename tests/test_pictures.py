@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from strokewise import pictures
+from strokewise import pictures, sheet
 from strokewise.errors import PictureError
 
 GRID = 64
@@ -259,6 +259,44 @@ def test_a_sheet_on_a_table_is_the_page(turn: int) -> None:
     lies = cv2.warpAffine(np.full_like(sheet, 255), move, (200, 200)) / 255
     photo = np.clip(lies * cv2.warpAffine(sheet, move, (200, 200)) + (1 - lies) * 70 + grain, 0, 255).astype(np.uint8)
     assert same(pictures.picture(photo, GRID), PLAIN, 0.9)
+
+
+@pytest.mark.parametrize(("slant", "darkest"), [(0, 0.5), (34, 0.9)])  # at the most, it fills 0.8 of a rectangle
+def test_a_sheet_half_in_shade_or_seen_slantwise_is_the_page(slant: int, darkest: float) -> None:
+    sheet = drawn(ink=30, paper=235, radius=0.36) * np.linspace(darkest, 1, 128)
+    corners = np.array([[30 + slant, 40], [170 - slant, 40], [170, 165], [30, 160]], np.float32)
+    seen = cv2.getPerspectiveTransform(np.array([[0, 0], [128, 0], [128, 128], [0, 128]], np.float32), corners)
+    lies = cv2.warpPerspective(np.ones((128, 128)), seen, (200, 200))
+    photo = np.clip(lies * cv2.warpPerspective(sheet, seen, (200, 200)) + (1 - lies) * 85, 0, 255).astype(np.uint8)
+    bare = cv2.warpPerspective(drawn(radius=0.36), seen, (200, 200), borderValue=255)
+    assert same(pictures.picture(photo, GRID), pictures.picture(bare, GRID), 0.9)
+
+
+def test_a_sheet_that_runs_off_the_photograph_is_the_page() -> None:
+    photo = np.full((170, 128), 70, np.uint8)
+    photo[:, ::9] = 25  # the grain of the table's wood
+    photo[:128] = drawn(ink=40, paper=235)  # of the sheet a single edge is seen
+    assert same(pictures.picture(photo, GRID), PLAIN, 0.9)
+
+
+@pytest.mark.parametrize("turn", [0, 60, 150, 260])
+def test_a_drawing_half_in_a_sharp_shadow_stays_whole(turn: int) -> None:
+    y, x = np.mgrid[:128, :128] - 60
+    lit = np.where(np.cos(np.radians(turn)) * x + np.sin(np.radians(turn)) * y > 0, 1.0, 0.55)
+    page = np.full((128, 128), 235, np.uint8)
+    for ends in (((34, 40), (90, 84)), ((38, 88), (88, 36))):
+        cv2.line(page, *ends, 40, 3, cv2.LINE_AA)
+    photo = (page * cv2.GaussianBlur(lit, (0, 0), 2)).astype(np.uint8)
+    assert same(pictures.picture(photo, GRID), pictures.picture(page, GRID), 0.9)
+
+
+@pytest.mark.parametrize(("off", "pen"), [(6, 11), (10, 13)])
+def test_the_inside_of_an_outline_is_no_sheet(off: int, pen: int) -> None:
+    page = np.full((128, 128), 255, np.uint8)  # the outline is cut off closely, but here and there is paper beyond it
+    around = np.array([[4 + off, 5], [122, 5 + off], [122 - off, 122], [5, 122 - off]])
+    cv2.polylines(page, [around], True, 0, pen, cv2.LINE_AA)
+    cv2.line(page, (60, 60), (72, 66), 0, pen, cv2.LINE_AA)
+    assert sheet.alone(page) is None
 
 
 def test_a_light_rectangle_on_dark_paper_is_a_drawing() -> None:

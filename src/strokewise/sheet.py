@@ -7,16 +7,21 @@ light region, too, but it is not bare along its rim with a drawing inside.
 import cv2
 import numpy as np
 from cv2.typing import MatLike as Image
+from numpy.typing import NDArray
 
 SIDE = 96  # pixels: the thumbnail on which the sheet is searched
 RIM = 0.3  # of the photograph's rim, at least, that shows what the sheet lies on
 LEAST = 0.2  # of the photograph that a sheet covers
 CONVEX = 0.88  # of its convex hull that a sheet fills
-SQUARE = 0.82  # of the smallest rectangle around it that a sheet fills, seen slantwise: an ellipse would fill 0.79
+SQUARE = 0.82  # of the smallest rectangle around it that a sheet fills: an ellipse would fill 0.79
+ANGLED = 0.94  # of a sheet seen slantwise, which fills less of a rectangle, that four corners hold: of an ellipse 0.64
+BEND = 0.04  # of its outline by which the way from corner to corner may bend
+HALF = 0.9  # of its convex hull that the dark part fills where a single straight edge ends the light one
 BARE = 0.65  # of a sheet that is left bare: within a thick outline there is less
 STEP = 30  # levels by which what it lies on is darker
 RIMMED = 0.85  # of its rim, on this side of its edge, that is bare: a drawing may touch it
 SHARP = 0.95  # of its rim, on the other side, that is dark
+AROUND = 0.9  # of all that lies beyond it that is dark: beyond a drawn outline there is paper again
 NEIGHBOURS = np.ones((3, 3), np.uint8)
 SHRUNK = 2  # pixels of the thumbnail that its edge and the edge's shadow take
 
@@ -29,15 +34,20 @@ def alone(grey: Image) -> Image | None:
     shrink = min(1.0, SIDE / max(grey.shape))
     width, height = (max(8, round(side * shrink)) for side in grey.shape[::-1])
     thumb = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    split, light = cv2.threshold(thumb, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    mask = _sheet(light)
-    if mask is None or not _lies(thumb, mask, split):
+    halfway = cv2.threshold(thumb, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    for split in (halfway, float(rim[int(RIM * len(rim))]) + STEP):  # the second where a sheet is half in the shade
+        light = cv2.threshold(thumb, split, 255, cv2.THRESH_BINARY)[1]
+        mask = _sheet(light)
+        if mask is not None and _lies(thumb, mask, split):
+            break
+    else:
         return None
+    dark = cv2.findNonZero(cv2.bitwise_not(mask))
     mask = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK)
-    size = grey.shape[::-1]
-    within = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR) > 127
-    paper = cv2.resize(_carried(thumb, cv2.bitwise_and(mask, light)), size, interpolation=cv2.INTER_LINEAR)
-    return np.where(within, grey, paper)
+    within = cv2.resize(mask, grey.shape[::-1], interpolation=cv2.INTER_LINEAR) > 127
+    paper = cv2.resize(_carried(thumb, cv2.bitwise_and(mask, light)), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    half = dark is not None and len(dark) >= HALF * cv2.contourArea(cv2.convexHull(dark))
+    return None if half and _crossed(grey, paper, within) else np.where(within, grey, paper)
 
 
 def _sheet(light: Image) -> Image | None:
@@ -53,7 +63,9 @@ def _sheet(light: Image) -> Image | None:
     across, along = cv2.minAreaRect(hull)[1]
     mask = cv2.fillConvexPoly(np.zeros_like(light), hull, 255)
     bare = cv2.countNonZero(cv2.bitwise_and(mask, light)) / cv2.countNonZero(mask)
-    return mask if area >= SQUARE * across * along and bare >= BARE else None
+    corners = cv2.approxPolyDP(hull, BEND * cv2.arcLength(hull, True), True)
+    slantwise = len(corners) == 4 and cv2.contourArea(corners) >= ANGLED * area
+    return mask if bare >= BARE and (slantwise or area >= SQUARE * across * along) else None
 
 
 def _lies(thumb: Image, mask: Image, split: float) -> bool:
@@ -61,10 +73,18 @@ def _lies(thumb: Image, mask: Image, split: float) -> bool:
     inside, outside = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK), cv2.dilate(mask, NEIGHBOURS, iterations=SHRUNK)
     within = thumb[(inside > 0) & (cv2.erode(inside, NEIGHBOURS, iterations=SHRUNK) == 0)]
     beyond = thumb[(outside == 0) & (cv2.dilate(outside, NEIGHBOURS, iterations=SHRUNK) > 0)]
-    if not len(within) or not len(beyond):
+    if not len(within) or not len(beyond) or np.mean(thumb[mask == 0] <= split) < AROUND:
         return False
-    bare, dark = np.mean(within > split), np.mean(beyond <= split)
-    return bool(bare >= RIMMED and dark >= SHARP and np.median(within) - np.median(beyond) >= STEP)
+    bare, sharp = np.mean(within > split), np.mean(beyond <= split)
+    return bool(bare >= RIMMED and sharp >= SHARP and np.median(within) - np.median(beyond) >= STEP)
+
+
+def _crossed(grey: Image, paper: Image, within: NDArray[np.bool_]) -> bool:
+    """Whether something darker than the paper reaches the region's edge: then the page goes on in a shadow."""
+    width = 1 + max(grey.shape) // SIDE
+    inner = cv2.erode(within.astype(np.uint8), np.ones((2 * width + 1,) * 2, np.uint8))
+    darker = cv2.medianBlur(cv2.subtract(paper, grey), 3)  # a grain of noise is no stroke
+    return bool((darker[within & (np.asarray(inner) == 0)] > STEP).any())
 
 
 def _carried(thumb: Image, paper: Image) -> Image:
