@@ -261,13 +261,13 @@ def test_a_sheet_on_a_table_is_the_page(turn: int) -> None:
     assert same(pictures.picture(photo, GRID), PLAIN, 0.9)
 
 
-@pytest.mark.parametrize(("slant", "darkest"), [(0, 0.5), (34, 0.9)])  # at the most, it fills 0.8 of a rectangle
+@pytest.mark.parametrize(("slant", "darkest"), [(0, 0.5), (34, 0.9)])  # slanted, it fills 0.75 of a rectangle
 def test_a_sheet_half_in_shade_or_seen_slantwise_is_the_page(slant: int, darkest: float) -> None:
-    sheet = drawn(ink=30, paper=235, radius=0.36) * np.linspace(darkest, 1, 128)
+    page = drawn(ink=30, paper=235, radius=0.36) * np.linspace(darkest, 1, 128)
     corners = np.array([[30 + slant, 40], [170 - slant, 40], [170, 165], [30, 160]], np.float32)
     seen = cv2.getPerspectiveTransform(np.array([[0, 0], [128, 0], [128, 128], [0, 128]], np.float32), corners)
     lies = cv2.warpPerspective(np.ones((128, 128)), seen, (200, 200))
-    photo = np.clip(lies * cv2.warpPerspective(sheet, seen, (200, 200)) + (1 - lies) * 85, 0, 255).astype(np.uint8)
+    photo = np.clip(lies * cv2.warpPerspective(page, seen, (200, 200)) + (1 - lies) * 85, 0, 255).astype(np.uint8)
     bare = cv2.warpPerspective(drawn(radius=0.36), seen, (200, 200), borderValue=255)
     assert same(pictures.picture(photo, GRID), pictures.picture(bare, GRID), 0.9)
 
@@ -297,6 +297,22 @@ def test_the_inside_of_an_outline_is_no_sheet(off: int, pen: int) -> None:
     cv2.polylines(page, [around], True, 0, pen, cv2.LINE_AA)
     cv2.line(page, (60, 60), (72, 66), 0, pen, cv2.LINE_AA)
     assert sheet.alone(page) is None
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [[10, 20], [108, 34], [96, 110], [26, 118]],
+        [[0, 17], [96, 21], [107, 90], [11, 106]],  # up to the picture's edge
+        [[12, 13], [104, 0], [92, 115], [9, 109]],
+    ],
+)
+def test_a_light_trapezoid_on_dark_paper_is_a_drawing(corners: list[list[int]]) -> None:
+    page = np.full((128, 128), 30, np.uint8)
+    cv2.fillPoly(page, [np.array(corners)], 230, cv2.LINE_AA)
+    wide = cv2.copyMakeBorder(page, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=30)
+    assert same(pictures.picture(page, GRID), pictures.picture(wide, GRID), 0.9)
+    assert pictures.picture(page, GRID)[32, 16:48].min() == 255
 
 
 def test_a_light_rectangle_on_dark_paper_is_a_drawing() -> None:

@@ -156,7 +156,7 @@ class Train(Section):
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"]
-    """Of what the layers multiply. `auto` takes bfloat16 where there are units for it: in GPUs, and in Intel's AMX."""
+    """Of the numbers that are multiplied. `auto` is bfloat16 where there are units for it: most GPUs, Intel's AMX."""
 
 
 class Baseline(Section):

@@ -16,8 +16,9 @@ CONVEX = 0.88  # of its convex hull that a sheet fills
 SQUARE = 0.82  # of the smallest rectangle around it that a sheet fills: an ellipse would fill 0.79
 ANGLED = 0.94  # of a sheet seen slantwise, which fills less of a rectangle, that four corners hold: of an ellipse 0.64
 BEND = 0.04  # of its outline by which the way from corner to corner may bend
-HALF = 0.9  # of its convex hull that the dark part fills where a single straight edge ends the light one
+HALF = 0.9  # of its convex hull that the dark part fills if the light one ends in a single straight edge
 BARE = 0.65  # of a sheet that is left bare: within a thick outline there is less
+BARER = 0.75  # of one seen slantwise
 STEP = 30  # levels by which what it lies on is darker
 RIMMED = 0.85  # of its rim, on this side of its edge, that is bare: a drawing may touch it
 SHARP = 0.95  # of its rim, on the other side, that is dark
@@ -35,7 +36,7 @@ def alone(grey: Image) -> Image | None:
     width, height = (max(8, round(side * shrink)) for side in grey.shape[::-1])
     thumb = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
     halfway = cv2.threshold(thumb, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
-    for split in (halfway, float(rim[int(RIM * len(rim))]) + STEP):  # the second where a sheet is half in the shade
+    for split in (halfway, float(rim[int(RIM * len(rim))]) + STEP):  # the second finds a sheet half in shade
         light = cv2.threshold(thumb, split, 255, cv2.THRESH_BINARY)[1]
         mask = _sheet(light)
         if mask is not None and _lies(thumb, mask, split):
@@ -43,11 +44,18 @@ def alone(grey: Image) -> Image | None:
     else:
         return None
     dark = cv2.findNonZero(cv2.bitwise_not(mask))
-    mask = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK)
-    within = cv2.resize(mask, grey.shape[::-1], interpolation=cv2.INTER_LINEAR) > 127
-    paper = cv2.resize(_carried(thumb, cv2.bitwise_and(mask, light)), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     half = dark is not None and len(dark) >= HALF * cv2.contourArea(cv2.convexHull(dark))
-    return None if half and _crossed(grey, paper, within) else np.where(within, grey, paper)
+    mask = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK)
+    paper = _enlarged(_carried(thumb, cv2.bitwise_and(mask, light)), grey)
+    if half and _crossed(grey, paper, _enlarged(mask, grey) > 127):
+        return None
+    mask = cv2.copyMakeBorder(mask[1:-1, 1:-1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    within = _enlarged(cv2.erode(mask, NEIGHBOURS), grey) > 127  # slivers of a table at the photograph's rim are no ink
+    return np.where(within, grey, paper)
+
+
+def _enlarged(thumb: Image, grey: Image) -> Image:
+    return cv2.resize(thumb, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _sheet(light: Image) -> Image | None:
@@ -65,7 +73,8 @@ def _sheet(light: Image) -> Image | None:
     bare = cv2.countNonZero(cv2.bitwise_and(mask, light)) / cv2.countNonZero(mask)
     corners = cv2.approxPolyDP(hull, BEND * cv2.arcLength(hull, True), True)
     slantwise = len(corners) == 4 and cv2.contourArea(corners) >= ANGLED * area
-    return mask if bare >= BARE and (slantwise or area >= SQUARE * across * along) else None
+    square = area >= SQUARE * across * along
+    return mask if (square and bare >= BARE) or (slantwise and bare >= BARER) else None
 
 
 def _lies(thumb: Image, mask: Image, split: float) -> bool:
@@ -80,7 +89,10 @@ def _lies(thumb: Image, mask: Image, split: float) -> bool:
 
 
 def _crossed(grey: Image, paper: Image, within: NDArray[np.bool_]) -> bool:
-    """Whether something darker than the paper reaches the region's edge: then the page goes on in a shadow."""
+    """Whether something darker than the paper reaches the region's edge: then the page goes on in a shadow.
+
+    Or somebody drew to the very edge of a sheet that runs off the photograph on three sides: less likely.
+    """
     width = 1 + max(grey.shape) // SIDE
     inner = cv2.erode(within.astype(np.uint8), np.ones((2 * width + 1,) * 2, np.uint8))
     darker = cv2.medianBlur(cv2.subtract(paper, grey), 3)  # a grain of noise is no stroke

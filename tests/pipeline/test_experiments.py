@@ -39,7 +39,7 @@ def test_every_command_of_the_readme_works(
             if command.startswith("strokewise predict"):
                 assert re.match(r"\w+ +\d+% drawing\.png", said)
             if command.startswith("dvc exp run"):
-                assert re.search(r"train\.epochs\s+12\s+40", project.run("dvc", "params", "diff"))
+                assert re.search(r"train\.epochs\s+24\s+40", project.run("dvc", "params", "diff"))
                 assert "cnn.accuracy" in project.run("dvc", "metrics", "diff")
     assert known != project.run("dvc", "exp", "list")
     assert len(project.mlflow()["runs"]) == runs + 4  # a CNN and a baseline for each of two new states

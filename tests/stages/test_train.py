@@ -300,8 +300,9 @@ def test_two_processes_learn_as_one(yard: Path, root: Path) -> None:
     assert json.loads(model()["config.json"])["training"]["processes"] == 2
 
 
-def pair(root: Path, *each: str) -> list[subprocess.Popen[str]]:
-    """Two processes that train together, each with a parameter of its own."""
+@contextmanager
+def pair(root: Path, *each: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """Two processes that train together, each with a parameter of its own; none outlives the block."""
     team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"}
     started = []
     for rank, own in enumerate(each):
@@ -312,31 +313,32 @@ def pair(root: Path, *each: str) -> list[subprocess.Popen[str]]:
                 [sys.executable, *words], env=environment | team | place, stderr=subprocess.PIPE, text=True
             )
         )
-    return started
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.slow
 def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> None:
-    running = pair(root, "train.seed=0", "train.seed=0")
-    deadline = time.monotonic() + 120
-    while not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")) and time.monotonic() < deadline:
-        time.sleep(0.2)  # until they are in the middle of it
-    running[1].kill()
-    for process in running:
-        said = process.communicate(timeout=60)[1]
-        if process is running[0]:
-            assert "process 0 of 2 lost the others" in said
-            assert process.returncode == 2
+    with pair(root, "train.seed=0", "train.seed=0") as (first, second):
+        deadline = time.monotonic() + 120
+        while not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")) and time.monotonic() < deadline:
+            time.sleep(0.2)  # until they are in the middle of it
+        second.kill()
+        assert "process 0 of 2 lost the others" in first.communicate(timeout=60)[1]
+        assert first.returncode == 2
 
 
 @pytest.mark.slow
 def test_processes_that_would_train_different_models_say_so(yard: Path, root: Path) -> None:
-    first, second = pair(root, "train.precision=float32", "train.precision=bfloat16")
-    said = second.communicate(timeout=120)[1]
-    assert second.returncode == 2
-    assert "process 1 of 2 would train another model than the first: give it the same params.yaml" in said
-    assert "lost the others" in first.communicate(timeout=60)[1]
-    assert first.returncode == 2
+    with pair(root, "train.precision=float32", "train.precision=bfloat16") as running:
+        for process in running:
+            said = process.communicate(timeout=120)[1]
+            assert "1 of 2 processes would train another model than the first: give all the same code" in said
+            assert process.returncode == 2
     assert not Path("data/model").exists()
 
 

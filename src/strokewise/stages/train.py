@@ -60,18 +60,19 @@ Evened by the door (`pictures._evening`): a drawing n times as long as wide beco
 Lines made thin again after evening changed nothing (92.4, 99.8, 87.3), nor did evening by at most five times (92.5,
 99.8, 87.0) or a grid of 48 with 260 epochs, as fast, but hasty writers' other drawings 89.8 % right instead of 91.5.
 
-In bfloat16, on an Intel Xeon with AMX, training takes three quarters of the time and is as good (2026-11-26, seeds 0 to
+In bfloat16, on an Intel Xeon with AMX, training takes four fifths of the time and is as good (2026-11-26, seeds 0 to
 3; test, careful, hasty):
 
     float32          92.2 %  99.9 %  87.7 %
     bfloat16         92.4    99.9    87.2
       190 epochs     92.8    99.8    88.0
-      24 maps        92.5    99.8    88.0    with up to 128 maps 92.6, 99.9, 88.4
+      24 maps        92.5    99.8    88.0
+      24 to 128      92.6    99.9    88.4
       16 maps, 190   92.5    99.8    87.5
 
 so nothing certain comes of the time saved, and the defaults stay what other processors can do in a minute, too. Half
-of what is left is the weights' gradients, of which AMX is no faster. From convolution to pooling in pieces of a batch
-that fit the cache is slower by 5 to 40 %.
+of what convolutions still take is the weights' gradients, at which AMX is no faster. Going from convolution to pooling
+in pieces of a batch that fit the cache is slower by 5 to 40 %.
 """
 
 import ctypes
@@ -225,10 +226,12 @@ def _check_batch(batch_size: int, paintings: int, team: Team) -> None:
 
 
 def _check_agreed(fingerprint: str, team: Team) -> None:
-    if distributed.tell(team, fingerprint.encode()) != fingerprint.encode():
+    other = torch.tensor([float(distributed.tell(team, fingerprint.encode()) != fingerprint.encode())])
+    others = round(float(distributed.add(team, other.to(team.device))))  # so that all know, and stop, at once
+    if others:
         raise UserError(
-            f"process {team.rank} of {team.size} would train another model than the first: give it the same "
-            "params.yaml and paintings; if the machines differ, set train.device and train.precision instead of auto"
+            f"{others} of {team.size} processes would train another model than the first: give all the same code, "
+            "params.yaml, paintings and drawings; if their processors differ, set train.precision instead of auto"
         )
 
 
