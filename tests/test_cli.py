@@ -156,15 +156,20 @@ def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, dr
     assert "2 of 3 pictures could not be read" in error
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take names in UTF-8 only")
-def test_a_name_that_is_no_text_is_shown_as_it_can_be(
-    model: Path, drawing: Path, monkeypatch: pytest.MonkeyPatch
+UNWRITABLE = [("\N{BLACK STAR}.png", "latin-1:strict", "\\u2605.png")]
+if sys.platform != "darwin":  # there a name is UTF-8 or refused by the file system
+    UNWRITABLE.append((os.fsdecode(b"\xff.png"), "utf-8:strict", "\\udcff.png"))
+
+
+@pytest.mark.parametrize(("name", "locale", "shown"), UNWRITABLE)
+def test_a_name_that_cannot_be_written_is_shown_as_it_can_be(
+    name: str, locale: str, shown: str, model: Path, drawing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # what most locales mean
-    drawing.rename(drawing.parent / os.fsdecode(b"\xff.png"))
+    monkeypatch.setenv("PYTHONIOENCODING", locale)
+    drawing.rename(drawing.parent / name)
     done = strokewise("predict", str(drawing.parent), "--model", str(model), cwd=drawing.parent)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("\\udcff.png\n")
+    assert done.stdout.endswith(f"{shown}\n")
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,15 @@ def test_a_sheet_half_in_shade_or_seen_slantwise_is_the_page(slant: int, darkest
     assert same(pictures.picture(photo, GRID), pictures.picture(bare, GRID), 0.9)
 
 
+def test_a_drawing_up_to_the_edge_of_a_sheet_is_no_shadow() -> None:
+    page = np.full((128, 128), 235, np.uint8)
+    cv2.line(page, (0, 30), (100, 70), 40, 3, cv2.LINE_AA)
+    photo = np.full((200, 200), 70, np.uint8)
+    photo[::9] = 25
+    photo[36:164, 36:164] = page
+    assert same(pictures.picture(photo, GRID), pictures.picture(page, GRID), 0.8)
+
+
 def test_a_sheet_that_runs_off_the_photograph_is_the_page() -> None:
     photo = np.full((170, 128), 70, np.uint8)
     photo[:, ::9] = 25  # the grain of the table's wood

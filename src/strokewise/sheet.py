@@ -35,8 +35,8 @@ def alone(grey: Image) -> Image | None:
     shrink = min(1.0, SIDE / max(grey.shape))
     width, height = (max(8, round(side * shrink)) for side in grey.shape[::-1])
     thumb = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    halfway = cv2.threshold(thumb, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
-    for split in (halfway, float(rim[int(RIM * len(rim))]) + STEP):  # the second finds a sheet half in shade
+    otsu = cv2.threshold(thumb, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    for split in (otsu, float(rim[int(RIM * len(rim))]) + STEP):  # the second finds a sheet half in shade
         light = cv2.threshold(thumb, split, 255, cv2.THRESH_BINARY)[1]
         mask = _sheet(light)
         if mask is not None and _lies(thumb, mask, split):
@@ -45,13 +45,12 @@ def alone(grey: Image) -> Image | None:
         return None
     dark = cv2.findNonZero(cv2.bitwise_not(mask))
     half = dark is not None and len(dark) >= HALF * cv2.contourArea(cv2.convexHull(dark))
-    mask = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK)
-    paper = _enlarged(_carried(thumb, cv2.bitwise_and(mask, light)), grey)
-    if half and _crossed(grey, paper, _enlarged(mask, grey) > 127):
+    inner = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK)
+    paper = _enlarged(_carried(thumb, cv2.bitwise_and(inner, light)), grey)
+    if half and _crossed(grey, paper, _enlarged(inner, grey) > 127):
         return None
-    mask = cv2.copyMakeBorder(mask[1:-1, 1:-1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    within = _enlarged(cv2.erode(mask, NEIGHBOURS), grey) > 127  # slivers of a table at the photograph's rim are no ink
-    return np.where(within, grey, paper)
+    mask = cv2.erode(mask, NEIGHBOURS, iterations=SHRUNK, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.where(_enlarged(mask, grey) > 127, grey, paper)  # slivers of a table at the photograph's rim are no ink
 
 
 def _enlarged(thumb: Image, grey: Image) -> Image:

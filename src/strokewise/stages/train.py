@@ -176,12 +176,12 @@ def resolved(settings: Settings) -> Settings:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
-        precision = "bfloat16" if _has_units(device) else "float32"
+        precision = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     return settings.model_copy(update={"device": device, "precision": precision})
 
 
-def _has_units(device: str) -> bool:
-    """Whether it multiplies numbers of 16 bits so much faster that it pays to round to them."""
+def _multiplies_bfloat16(device: str) -> bool:
+    """Whether it has units for that: else to round to 16 bits costs more than it saves."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
