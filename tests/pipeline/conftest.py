@@ -24,7 +24,7 @@ SHAPES = ("ellipse", "star", "triangle")  # and other
 TOY = {  # as small as still lets the CNN win: what is tested is the plumbing, not the model
     "generate": {"train": 240, "validation": 24, "test": 160, "imprecision": 0.5},
     "network": {"grid": 32},
-    "train": {"epochs": 24, "batch_size": 64, "threads": 1},
+    "train": {"epochs": 16, "batch_size": 64, "threads": 1},
     "baseline": {"folds": 2, "copies": 0},
     "evaluate": {"resamples": 200, "curve": 16},
     "explain": {"maps": 2},

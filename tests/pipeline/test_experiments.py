@@ -39,8 +39,9 @@ def test_every_command_of_the_readme_works(
             if command.startswith("strokewise predict"):
                 assert re.match(r"\w+ +\d+% drawing\.png", said)
             if command.startswith("dvc exp run"):
-                assert re.search(r"train\.epochs\s+24\s+40", project.run("dvc", "params", "diff"))
-                assert "cnn.accuracy" in project.run("dvc", "metrics", "diff")
+                assert re.search(r"train\.epochs\s+16\s+40", project.run("dvc", "params", "diff"))
+                # of the few pictures as many may be right by chance: then the accuracy is not in it
+                assert "cnn.log_loss" in project.run("dvc", "metrics", "diff")
     assert known != project.run("dvc", "exp", "list")
     assert len(project.mlflow()["runs"]) == runs + 4  # a CNN and a baseline for each of two new states
     assert "house" in json.loads((project.folder / "data" / "model" / "config.json").read_text())["shapes"]

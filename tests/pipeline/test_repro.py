@@ -93,7 +93,7 @@ def test_a_stage_needs_what_dvc_yaml_names_and_nothing_else(project: Any, tmp_pa
 
 def test_a_stage_that_outlived_its_killed_dvc_does_not_collide_with_the_next(project: Any) -> None:
     params = project.folder / "params.yaml"
-    params.write_text(params.read_text().replace("epochs: 24 ", "epochs: 90 "))  # long enough to be found at it
+    params.write_text(params.read_text().replace("epochs: 16 ", "epochs: 90 "))  # long enough to be found at it
     lock = project.folder / ".strokewise" / "train.lock"
     lock.unlink(missing_ok=True)
     started = project.start("dvc", "repro", "train")
