@@ -23,6 +23,7 @@ Scene = NDArray[np.uint8]
 Picture = NDArray[np.uint8]
 
 PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)  # fast, and small for lines
+GREY_PNG = (*PNG, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)  # faster still where a pixel is one byte
 BGR_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 LEAST_SIDE = 8  # pixels: below it nothing has a shape
 MOST_PIXELS = 2**26  # 8192×8192, above a telephone's camera
@@ -68,8 +69,10 @@ def decode(source: Path | bytes | NDArray[Any]) -> Scene:
 
 def encode(scene: Scene) -> bytes:
     """A scene, uint8 (H, W) or (H, W, 3) RGB, as PNG: the same pixels give the same bytes."""
-    turned = scene if scene.ndim == 2 else cv2.cvtColor(scene, cv2.COLOR_RGB2BGR)
-    done, coded = cv2.imencode(".png", turned, PNG)
+    if scene.ndim == 2:
+        done, coded = cv2.imencode(".png", scene, GREY_PNG)
+    else:
+        done, coded = cv2.imencode(".png", cv2.cvtColor(scene, cv2.COLOR_RGB2BGR), PNG)
     assert done
     return coded.tobytes()
 

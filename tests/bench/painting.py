@@ -10,7 +10,7 @@ four-fold supersampling there. In between stands what that costs without the enc
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from strokewise import dataset, pictures
-from strokewise.paint import ink, outlines, painter
+from strokewise.paint import ink, outlines, painter, shards
 from strokewise.params import Generate, Params
 
 ROOT = Path(__file__).parents[2]
@@ -40,23 +39,16 @@ def with_pillow(line: Any, breaks: Any, areas: Any, detail: float, how: Any, can
         pencil.line(bends, fill=255, width=thick, joint="curve")
         for x, y in (bends[0], bends[-1]):
             pencil.ellipse((x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2), fill=255)
-    if how.fill != "none" and areas:
-        for area in areas:
-            corners = [((p * scale + shift).real * FINER, (p * scale + shift).imag * FINER) for p in area]
-            pencil.polygon(corners, fill=round(255 * how.shade))
+    for area in areas:
+        corners = [((p * scale + shift).real * FINER, (p * scale + shift).imag * FINER) for p in area]
+        pencil.polygon(corners, fill=round(255 * how.shade))
     mask = np.asarray(image.resize((canvas, canvas), Image.Resampling.BOX))
     return ink.bled(mask, how.bleeding * pen) if how.bleeding and pen * how.bleeding > 0.3 else mask
 
 
 def written(catalogue: outlines.Catalogue, generate: Generate, count: int, folder: Path) -> None:
-    """Paint, encode and write one shard of `count`."""
-
-    def rows() -> Iterator[dataset.Row]:
-        for index in range(count):
-            painting = painter.paint(catalogue, generate, "train", index)
-            yield dataset.Row(pictures.encode(painting.scene), painting.label, painting.factors)
-
-    dataset.write_shard(folder / "train" / "00000.parquet", rows(), catalogue.shapes, painter.FACTORS)
+    """Paint, encode and write one shard of `count`, as `generate` does."""
+    shards.paint([shards.Shard("train", 0, count)], folder, catalogue, generate, 1, lambda done: None)
 
 
 def painted(catalogue: outlines.Catalogue, generate: Generate, count: int, folder: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from strokewise.paint import sketches
 from strokewise.paint.outlines import Catalogue, Outline
 from strokewise.paint.sketches import Lines
-from strokewise.paint.strokes import Strokes, assemble, distinct, edges_of, length
+from strokewise.paint.strokes import Piece, Strokes, assemble, distinct, edges_of, length
 
 
 def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> tuple[str, Strokes]:
@@ -24,72 +24,74 @@ def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> tuple[
     kind = list(kinds)[int(np.searchsorted(bounds[:-1], lot * bounds[-1], side="right"))]
     if kind in COMPOSED:
         outlines = [outline for variants in catalogue.outlines for outline in variants]
-        lines = COMPOSED[kind][0](outlines, rng)
-    else:
-        lines = sketches.KINDS[kind](rng)
-    return kind, assemble([edges_of(distinct(line), closed) for line, closed in lines])
+        return kind, assemble(COMPOSED[kind][0](outlines, rng))
+    return kind, assemble(_cut(sketches.KINDS[kind](rng)))
 
 
-def several(outlines: list[Outline], rng: np.random.Generator) -> Lines:
+def several(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     """Two to four shapes side by side, overlapping or not."""
-    lines: Lines = []
+    pieces: list[Piece] = []
     at = 0j
     for _ in range(int(rng.integers(2, 5))):
-        lines += _moved(_shape(outlines, rng), float(rng.uniform(0.35, 1.0)), at)
+        pieces += _moved(_shape(outlines, rng), float(rng.uniform(0.35, 1.0)), at)
         at += rng.uniform(0.8, 2.2) * _way(rng)
-    return lines
+    return pieces
 
 
-def nested(outlines: list[Outline], rng: np.random.Generator) -> Lines:
+def nested(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     """A shape within another."""
     inner = _moved(_shape(outlines, rng), float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _way(rng))
     return _shape(outlines, rng) + inner
 
 
-def struck(outlines: list[Outline], rng: np.random.Generator) -> Lines:
+def struck(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     """A shape with a line or more right through or beside it."""
-    lines = _shape(outlines, rng)
+    shape = _shape(outlines, rng)
+    lines: Lines = []
     for _ in range(int(rng.integers(1, 4))):
         way, middle = _way(rng), complex(*rng.uniform(-0.7, 0.7, 2))
         lines += [(np.array([middle - rng.uniform(0.7, 1.4) * way, middle + rng.uniform(0.5, 1.4) * way]), False)]
-    return lines
+    return shape + _cut(lines)
 
 
-def half(outlines: list[Outline], rng: np.random.Generator) -> Lines:
+def half(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     """Less than half of a shape."""
-    line = max(_shape(outlines, rng), key=lambda pair: length(pair[0]))[0]
+    line = max((distinct(np.concatenate(edges)) for edges, _, _ in _shape(outlines, rng)), key=length)
     count = max(4, round(len(line) * float(rng.uniform(0.25, 0.5))))
-    return [(np.roll(line[:-1], int(rng.integers(len(line))))[:count], False)]
+    return _cut([(np.roll(line[:-1], int(rng.integers(len(line))))[:count], False)])
 
 
-def face(outlines: list[Outline], rng: np.random.Generator) -> Lines:
+def face(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     """A shape with eyes and a mouth."""
     eye = float(rng.uniform(0.05, 0.12))
     mouth = sketches.arc(0.1j, 0.4, 0.35, 20, 160) if rng.random() < 0.7 else sketches.arc(0.6j, 0.4, 0.3, 200, 340)
     eyes = [sketches.ring(place, eye, eye) for place in (-0.3 - 0.25j, 0.3 - 0.25j)]
-    return [*_shape(outlines, rng), *eyes, (mouth, False)]
+    return _shape(outlines, rng) + _cut([*eyes, (mouth, False)])
 
 
-def _shape(outlines: list[Outline], rng: np.random.Generator) -> Lines:
-    """A shape of the catalogue as lines, stretched a little."""
+def _shape(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+    """A shape of the catalogue, stretched a little."""
     simple = np.cumsum([1 / len(outline.strokes.first) for outline in outlines])  # what is easy is doodled more
     strokes = outlines[int(np.searchsorted(simple[:-1], rng.random() * simple[-1]))].strokes
     wide, high = np.exp(rng.uniform(-0.5, 0.5, 2))
     points = wide * strokes.points.real + 1j * high * strokes.points.imag
-    return [
-        (distinct(points[strokes.first[one] : strokes.last[end - 1] + 1]), closed) for one, end, closed in strokes.parts
-    ]
+    edges = [points[a : b + 1] for a, b in zip(strokes.first.tolist(), strokes.last.tolist(), strict=True)]
+    return [(edges[one:end], closed, bool(strokes.cornered[one])) for one, end, closed in strokes.parts]
 
 
-def _moved(lines: Lines, scale: float, to: complex) -> Lines:
-    return [(line * scale + to, closed) for line, closed in lines]
+def _moved(pieces: list[Piece], scale: float, to: complex) -> list[Piece]:
+    return [([edge * scale + to for edge in edges], closed, has) for edges, closed, has in pieces]
+
+
+def _cut(lines: Lines) -> list[Piece]:
+    return [edges_of(distinct(line), closed) for line, closed in lines]
 
 
 def _way(rng: np.random.Generator) -> complex:
     return complex(np.exp(2j * np.pi * rng.random()))
 
 
-Composed = Callable[[list[Outline], np.random.Generator], Lines]
+Composed = Callable[[list[Outline], np.random.Generator], list[Piece]]
 COMPOSED: dict[str, tuple[Composed, float]] = {
     "several": (several, 7),
     "nested": (nested, 2.5),

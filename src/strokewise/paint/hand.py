@@ -10,6 +10,8 @@ and Terzuolo 1982); physiological tremor of 8 to 12 Hz; and gesture synthesis, w
 (Taranta et al. 2016, stochastic resampling).
 """
 
+import cmath
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -31,10 +33,16 @@ class Drawn:
     """(Q,) all of it, in the order of writing."""
     breaks: Indices
     """(R - 1,) where, in `line`, the pen was put down again after the first time."""
-    areas: list[Points]
-    """The polygon (n,) that each closed stroke encloses, for filling."""
     detail: float
     """Length of the shorter edges or short side: a pen much wider than a fraction of it would hide the shape."""
+    closed: list[Points]
+    """The plan (n,) of each closed stroke."""
+    how: Habit
+
+    @property
+    def areas(self) -> list[Points]:
+        """The polygon (n,) that each closed stroke encloses, for filling: few paintings want it."""
+        return [laid_down(plan, self.how) for plan in self.closed]
 
 
 def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
@@ -52,11 +60,10 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     line, breaks = run_together(line, path, care * min(1.0, 3 * flatness) * how.rounding, rng)
     line = hooked(line, breaks, how.hooks, rng)
     line = shaken(drifted(line, how.drift, rng), how.tremor, rng)
-    closed = [slice(int(strokes.first[a]), int(strokes.last[b - 1]) + 1) for a, b, closes in strokes.parts if closes]
-    areas = [laid_down(plan[part], how) for part in closed]
+    closed = [plan[strokes.first[a] : strokes.last[b - 1] + 1] for a, b, closes in strokes.parts if closes]
     long = np.sort(np.abs(plan[strokes.last] - plan[strokes.first])[strokes.cornered])
     detail = min(2 * flatness, float(long[len(long) // 4]) if len(long) else 2.0)
-    return Drawn(laid_down(line, how), breaks, areas, detail)
+    return Drawn(laid_down(line, how), breaks, detail, closed, how)
 
 
 # --- the plan: what the hand means to draw
@@ -164,33 +171,31 @@ def ends_moved(line: Points, path: Path, how: Habit, care: float, rng: np.random
 
     A straight piece is drawn out as a whole, a curved one leaves its curve near the end. `care` scales all of it.
     """
-    pieces = len(path.begin) - 1
-    first, second, third = rng.standard_normal((3, 2, pieces))
+    first, second, third = rng.standard_normal((3, 2, len(path.begin) - 1)).tolist()
     if how.overshoot == 0 and how.loops == 0 and how.flight == 0:
         return line
-    begin, last = path.begin[:-1], path.begin[1:] - 1
-    count = last - begin + 1
-    near = (count - 1) // 4 + (count > 1)
-    ends, inner = line[[begin, last]], line[[begin + near, last - near]]  # (2, K)
-    out = ends - inner
-    out /= np.abs(out) + 1e-9
-    reached = np.zeros(len(line))
-    np.abs(line[1:] - line[:-1]).cumsum(out=reached[1:])
-    long = reached[last] - reached[begin] + 1e-9
-    far = care * how.overshoot * (first + np.abs(second) * (third > 0) * third)
-    lifted = np.array([path.lifted[:-1], path.lifted[1:]])
-    if not lifted.all():
-        far = np.where(lifted, far, care * how.loops * (second[0] + second[1]) / 2)
-    bent = np.abs(ends[1] - ends[0]) < 0.97 * long
-    shortest = np.where(bent, -0.05, -0.2) * long  # a curve that is pulled far back is a spiral
-    pull = out * np.minimum(np.maximum(far * np.sqrt(long), shortest), 0.08 + 0.6 * long)
-    if how.flight:  # a curve may come in from any side, a straight edge only from beyond its corner
-        flies = lifted & (third > -0.2)
-        pull += flies * np.minimum(care * how.flight, 0.7 * long) * out * np.exp(0.7j * second * bent)
-    ramps = [_ramp(points, curved) for points, curved in zip(count.tolist(), bent.tolist(), strict=True)]
-    late = np.concatenate(ramps)
-    early = np.concatenate([ramp[::-1] for ramp in ramps])
-    moved: Points = line + early * pull[0].repeat(count) + late * pull[1].repeat(count)
+    moved = line.copy()
+    reached = np.abs(line[1:] - line[:-1]).cumsum()
+    lifted = path.lifted.tolist()
+    for k, (a, b) in enumerate(pairwise(path.begin.tolist())):
+        piece = line[a:b]
+        near = (b - a - 1) // 4 + (b - a > 1)
+        start, after, before, stop = piece[[0, near, -1 - near, -1]].tolist()
+        long = float(reached[b - 2] - reached[a - 1] if a else reached[b - 2]) + 1e-9
+        bent = abs(stop - start) < 0.97 * long
+        furthest, shortest = 0.08 + 0.6 * long, (-0.05 if bent else -0.2) * long  # a curve pulled far back is a spiral
+        late = _ramp(b - a, bent)
+        for end, out, ramp in ((0, start - after, late[::-1]), (1, stop - before, late)):
+            out /= abs(out) + 1e-9
+            n = second[end][k]
+            if lifted[k + end]:
+                far = how.overshoot * (first[end][k] + abs(n) * max(third[end][k], 0.0))
+            else:
+                far = how.loops * (second[0][k] + second[1][k]) / 2
+            pull = out * min(max(care * far * math.sqrt(long), shortest), furthest)
+            if how.flight and lifted[k + end] and third[end][k] > -0.2:
+                pull += min(care * how.flight, 0.7 * long) * out * cmath.exp(0.7j * n * bent)
+            moved[a:b] += pull * ramp
     return moved
 
 

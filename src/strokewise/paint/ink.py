@@ -119,7 +119,8 @@ def inked(
 ) -> Image:
     """Ink what the pen ran along, and fill `areas`: uint8 (C, C).
 
-    `detail`, a length in the frame of the line, is the size of what the pen must not hide.
+    `areas` is empty where nothing is filled. `detail`, a length in the frame of the line, is the size of what the pen
+    must not hide.
     """
     scale, shift, (wide, high) = place(line, how, canvas)
     line = line * scale + shift
@@ -131,7 +132,7 @@ def inked(
         stroked(mask, fixed(run), pen, how.pressure, rng)
     if how.bleeding and pen * how.bleeding > 0.3:
         mask = bled(mask, how.bleeding * pen)
-    if how.fill != FILLS[0] and areas:
+    if areas:
         cv2.max(mask, filled([area * scale + shift for area in areas], how, pen, (wide, high), canvas, rng), mask)
     if how.strays or how.neighbour:
         cv2.max(mask, strewn(line, how, pen, canvas, rng), mask)

@@ -59,7 +59,8 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     inking = ink.manner(ink_knobs, lots[habit.LOTS :], rng)
     drawn = hand.draw(strokes, drawing, rng)
     # a filling would hide the doodle that one shape within another is
-    areas = drawn.areas if catalogue.shapes[label] != OTHER or len(strokes.parts) == 1 else []
+    fills = inking.fill != ink.FILLS[0] and (catalogue.shapes[label] != OTHER or len(strokes.parts) == 1)
+    areas = drawn.areas if fills else []
     mask = ink.inked(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
     scene = paper.on_paper(mask, inking, rng)
     return Painting(scene, label, {"variant": variant, **vars(drawing), **vars(inking)})
@@ -67,12 +68,18 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
 
 def whose_turn(catalogue: Catalogue, index: int) -> tuple[int, int]:
     """The label of painting `index`, and how many of that label came before it. Doodles are painted oftener."""
-    shapes = [label for label, shape in enumerate(catalogue.shapes) if shape != OTHER]
-    others = [label for label, shape in enumerate(catalogue.shapes) if shape == OTHER]
-    turns = shapes + others * DOODLES
+    turns = _turns(catalogue.shapes)
     before, place = divmod(index, len(turns))
     label = turns[place]
     return label, before * turns.count(label) + turns[:place].count(label)
+
+
+@lru_cache(maxsize=16)
+def _turns(shapes: tuple[str, ...]) -> list[int]:
+    """The labels in the order in which they are painted, over and over."""
+    named = [label for label, shape in enumerate(shapes) if shape != OTHER]
+    others = [label for label, shape in enumerate(shapes) if shape == OTHER]
+    return named + others * DOODLES
 
 
 def spread(seed: int, split: int, label: int, turn: int) -> list[float]:

@@ -16,6 +16,7 @@ Points = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+STRAIGHT = 9  # points of a straight edge
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,6 +131,9 @@ def _even(line: Points) -> Points:
     They are even in time rather than in length: a hand slows down in bends (the two-thirds power law, Lacquaniti,
     Terzuolo and Viviani 1983), here by as much as makes half the time go by length and half by turning.
     """
+    if len(line) == 2:
+        t = course(STRAIGHT)
+        return np.asarray(line[0] * (1 - t) + line[1] * t, dtype=np.complex128)  # exactly the ends at the ends
     steps = line[1:] - line[:-1]
     turns = np.abs(np.angle(steps[1:] / steps[:-1]))
     bends = float(turns.sum())
@@ -140,5 +144,5 @@ def _even(line: Points) -> Points:
         time[1:] += turns / (2 * bends)
     reached = np.zeros(len(line))
     time.cumsum(out=reached[1:])
-    count = min(73, 9 + round(10 * bends / (np.pi / 2)))
+    count = min(73, STRAIGHT + round(10 * bends / (np.pi / 2)))
     return np.asarray(np.interp(reached[-1] * course(count), reached, line), dtype=np.complex128)
