@@ -175,13 +175,14 @@ def ends_moved(line: Points, path: Path, how: Habit, care: float, rng: np.random
     if how.overshoot == 0 and how.loops == 0 and how.flight == 0:
         return line
     moved = line.copy()
-    reached = np.abs(line[1:] - line[:-1]).cumsum()
+    reached = np.zeros(len(line))
+    np.abs(line[1:] - line[:-1]).cumsum(out=reached[1:])
     lifted = path.lifted.tolist()
     for k, (a, b) in enumerate(pairwise(path.begin.tolist())):
         piece = line[a:b]
         near = (b - a - 1) // 4 + (b - a > 1)
         start, after, before, stop = piece[[0, near, -1 - near, -1]].tolist()
-        long = float(reached[b - 2] - reached[a - 1] if a else reached[b - 2]) + 1e-9
+        long = float(reached[b - 1] - reached[a]) + 1e-9
         bent = abs(stop - start) < 0.97 * long
         furthest, shortest = 0.08 + 0.6 * long, (-0.05 if bent else -0.2) * long  # a curve pulled far back is a spiral
         late = _ramp(b - a, bent)
@@ -193,7 +194,7 @@ def ends_moved(line: Points, path: Path, how: Habit, care: float, rng: np.random
             else:
                 far = how.loops * (second[0][k] + second[1][k]) / 2
             pull = out * min(max(care * far * math.sqrt(long), shortest), furthest)
-            if how.flight and lifted[k + end] and third[end][k] > -0.2:
+            if how.flight and lifted[k + end] and third[end][k] > -0.2:  # a straight edge is entered straight
                 pull += min(care * how.flight, 0.7 * long) * out * cmath.exp(0.7j * n * bent)
             moved[a:b] += pull * ramp
     return moved
