@@ -29,7 +29,7 @@ BESIDE = {"register": ["registry.serving"]}  # code that a stage reads without i
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli", "commands"},
     "cv2": {"paint", "pictures", "page", "pen", "sheet"},
-    "svgelements": {"paint.outlines"},
+    "svgelements": {"paint.svg"},
     "torch": {"network", "learn", "explain", "stages.train"},
     "captum": {"explain"},
     "sklearn": {"learn.contest"},

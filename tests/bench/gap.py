@@ -9,6 +9,7 @@ and not the renderer; paper, fillings and pens are left out for the same reason.
 """
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 
@@ -41,10 +42,11 @@ def drawings(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
 
 def paintings(catalogue: outlines.Catalogue, generate: Generate, shape: str, count: int) -> NDArray[np.uint8]:
     """As many of ours, inked plainly, through the same door."""
-    label, shapes = catalogue.shapes.index(shape), len(catalogue.shapes)
-    places = (label + turn * shapes for turn in range(count))
-    scenes = (painter.paint(catalogue, generate, "preview", place).scene for place in places)
-    return np.stack([pictures.picture(scene, GRID) for scene in scenes])
+    label = catalogue.shapes.index(shape)
+    places = (place for place in itertools.count() if painter.whose_turn(catalogue, place)[0] == label)
+    ours = [painter.paint(catalogue, generate, "preview", place) for place in itertools.islice(places, count)]
+    assert all(painting.label == label for painting in ours)
+    return np.stack([pictures.picture(painting.scene, GRID) for painting in ours])
 
 
 def told_apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], writers: NDArray[np.str_]) -> float:

@@ -1,5 +1,6 @@
 """From SVG to ideal strokes: lengths and areas against svgelements and the shoelace formula, and every bad file."""
 
+import gzip
 import math
 import pickle
 import zlib
@@ -107,6 +108,75 @@ def test_what_is_not_drawn_is_passed_over() -> None:
     assert read(hidden + '<circle r="5"/>').strokes.half == pytest.approx(1 + 1j, abs=1e-3)
 
 
+LINE = '<path d="M10 10 L90 10 L90 50" fill="none" stroke="red"/>'
+DOT = '<circle cx="50" cy="80" r="5"/>'
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        '<rect width="100" height="100" fill="white"/>',  # the page's ground
+        f'<symbol id="s">{DOT}</symbol>',
+        f'<mask id="m">{DOT}</mask>',
+        f'<clipPath id="c">{DOT}</clipPath>',
+        f'<g visibility="hidden">{DOT}</g>',
+        f'<g opacity="0">{DOT}</g>',
+        DOT.replace("/>", ' style="opacity:0.0"/>'),
+        DOT.replace("/>", ' fill="transparent"/>'),
+        DOT.replace("/>", ' fill-opacity="0"/>'),
+        DOT.replace("/>", ' fill="none" stroke="red" stroke-opacity="0"/>'),
+        DOT.replace("/>", ' fill="none" stroke="red" stroke-width="0"/>'),
+    ],
+)
+def test_what_cannot_be_seen_is_no_part_of_the_shape(hidden: str) -> None:
+    alone, with_it = read(LINE), read(hidden + LINE)
+    np.testing.assert_allclose(with_it.strokes.points, alone.strokes.points)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        '<rect width="100" height="60" fill="white"/>',
+        '<rect width="100" height="100" fill="white" stroke="black"/>',
+        DOT.replace("/>", ' opacity="0.05"/>'),
+        f'<symbol id="s">{DOT}</symbol><use href="#s"/>',
+        f'<defs><symbol id="s">{DOT}</symbol></defs><use href="#s"/>',
+    ],
+)
+def test_what_can_be_seen_is_part_of_the_shape_once(seen: str) -> None:
+    assert len(read(seen + LINE).strokes.parts) == 2
+
+
+def test_a_box_alone_is_a_shape_and_no_ground() -> None:
+    assert read('<rect width="100" height="100" fill="white"/>').strokes.half == 1 + 1j
+
+
+SIZED = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="100px">'
+SQUARE = '<rect x="1" y="1" width="2" height="2"/>'
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "half"),
+    [
+        (f'<g transform="matrix(1 0 0 2 5 5)">{SQUARE}</g>', HEAD, 0.5 + 1j),
+        (f'<g transform="scale(3)"><g transform="rotate(90)">{SQUARE}</g></g>', HEAD, 1 + 1j),
+        ('<rect width="4" height="2" transform="skewX(45)"/>', HEAD, 1 + 1j / 3),
+        ('<rect width="4" height="4" transform="rotate(45)"/>', HEAD, 1 + 1j),
+        ('<rect width="4" height="2" transform="rotate(90) translate(9 9)"/>', HEAD, 0.5 + 1j),
+        ('<circle r="4" transform="skewX(45)"/>', HEAD, 1 + 1j / math.sqrt(2)),
+        ('<path d="M0 0 C0 4 4 4 4 0 S8 -4 8 0"/>', HEAD, 1 + 0.75j),
+        ('<path d="M0 0 Q2 4 4 0 T8 0"/>', HEAD, 1 + 0.5j),
+        ('<path d="M0 0 A4 4 0 0 1 8 0"/>', HEAD, 1 + 0.5j),
+        (f'<svg x="3" y="3" width="9" height="9" viewBox="0 0 4 4">{SQUARE}</svg>', HEAD, 1 + 1j),
+        ('<rect width="40mm" height="2cm"/>', HEAD, 1 + 0.5j),
+        ('<rect width="100%" height="50%"/>', SIZED, 1 + 1j / 6),
+        (f'<style>.no {{ display: none }}</style><g class="no"><circle r="70"/></g>{SQUARE}', HEAD, 1 + 1j),
+    ],
+)
+def test_whatever_a_drawing_program_writes_is_read(body: str, head: str, half: complex) -> None:
+    assert read(body, head).strokes.half == pytest.approx(half, abs=2e-3)
+
+
 def test_what_a_shape_allows_stands_in_its_file() -> None:
     plain = read('<circle r="5"/>')
     assert (plain.stretch, plain.turn, plain.mirror) == (outlines.STRETCH, outlines.TURN, outlines.MIRROR)
@@ -123,6 +193,7 @@ def test_what_a_shape_allows_stands_in_its_file() -> None:
         ('data-turn="200"', 'data-turn="200" must be degrees either way, 0 to 180'),
         ('data-turn="some"', "must be degrees"),
         ('data-mirror="maybe"', 'data-mirror="maybe" must be yes or no'),
+        ('data-strech="1 2"', "data-strech is not known; did you mean data-stretch"),
     ],
 )
 def test_a_wrong_allowance_is_named(attribute: str, message: str) -> None:
@@ -132,6 +203,7 @@ def test_a_wrong_allowance_is_named(attribute: str, message: str) -> None:
 
 LAUGHS = '<!DOCTYPE svg [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;">]><svg xmlns="http://www.w3.org/2000/svg">&b;</svg>'
 DOUBLED = "".join(f'<g id="g{i}"><use xlink:href="#g{i - 1}"/><use xlink:href="#g{i - 1}"/></g>' for i in range(1, 40))
+USES = '<use href="#p"/>' * 30
 BOMB = "M0 0" + "".join(f"L{i % 90} {i % 7}" for i in range(15_000))
 
 
@@ -149,6 +221,22 @@ BOMB = "M0 0" + "".join(f"L{i % 90} {i % 7}" for i in range(15_000))
         (f'{HEAD}<image href="data:image/png;base64,AAAA"/></svg>'.encode(), "holds only pictures"),
         (f'{HEAD}<rect width="9" height="9" fill="none"/></svg>'.encode(), "holds no outline"),
         (f'{HEAD}<path d="M5 5 L5 5"/></svg>'.encode(), r"holds no outline|of no length"),
+        (
+            f'{HEAD}<path d="M1 1 L 90 hello"/></svg>'.encode(),
+            "holds no outline that can be seen: its lines are broken",
+        ),
+        (f'{HEAD}<circle r="5" data-turn="90"/></svg>'.encode(), "data-turn stands on <circle>; put it on <svg>"),
+        (gzip.compress(f"{HEAD}{SQUARE}</svg>".encode()), "is compressed; export it as plain SVG"),
+        (b'<?xml-stylesheet href="a.css"?>' + f"{HEAD}{SQUARE}</svg>".encode(), "refers to .*a.css.* outside the file"),
+        (f"{HEAD}<style>@import 'b.css';</style>{SQUARE}</svg>".encode(), "refers to .*b.css.* outside the file"),
+        (
+            f'{HEAD}<rect width="9" height="9" fill="url(http://x/y#z)"/></svg>'.encode(),
+            r"refers to 'url\(http://x/y#z",
+        ),
+        (f"{HEAD}{'<g>' * 3000}{SQUARE}{'</g>' * 3000}</svg>".encode(), "draws more than 2,000 elements"),
+        (f'{HEAD}<g id=""><use href="#"/></g></svg>'.encode(), "or one within itself"),
+        (f'{HEAD}<path id="p" d="{BOMB[:9000]}"/>{USES}</svg>'.encode(), "numbers in its paths, 20,000 are allowed"),
+        (f'{HEAD}<path d="M0 0L{".1" * 30_000}"/></svg>'.encode(), "has 30,002 numbers in its paths"),
         (f'{HEAD}<path d="M5 5"/></svg>'.encode(), "holds no outline"),
         (f'{HEAD}<circle r="0"/></svg>'.encode(), r"holds no outline|of no length"),
         (f'{HEAD}<path d="M0 0 L1e300 5"/></svg>'.encode(), "coordinates that are no numbers up to"),
@@ -189,6 +277,13 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
         outlines.read(tmp_path)
     (tmp_path / "other").mkdir()
     with pytest.raises(OutlineError, match="`other` is reserved"):
+        outlines.read(tmp_path)
+    (tmp_path / "barn.svg").write_text(f"{HEAD}{SQUARE}</svg>")
+    with pytest.raises(OutlineError, match=r"barn.svg lies beside the shapes; put it in .* its name: barn/"):
+        outlines.read(tmp_path)
+    (tmp_path / "barn.svg").unlink()
+    (tmp_path / "house\n").mkdir()
+    with pytest.raises(OutlineError, match="is no name for a shape"):
         outlines.read(tmp_path)
 
 

@@ -167,6 +167,22 @@ def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_convolutions_work_in_the_precision_that_was_set(yard: Path, precision: str) -> None:
+    found = set()
+
+    def look(module: torch.nn.Module, _: Any, maps: torch.Tensor) -> None:
+        if isinstance(module, torch.nn.Conv2d):
+            found.add(maps.dtype)
+
+    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    try:
+        train(params("train.epochs=1", f"train.precision={precision}"))
+    finally:
+        hook.remove()
+    assert found == {getattr(torch, precision)}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_overfits_twelve_paintings(yard: Path, precision: str) -> None:
     paint(12)
     plain = ("train.augment=0", "train.smoothing=0", "train.weight_decay=0")

@@ -66,7 +66,7 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
                     pupil.history.append([epoch + 1, *seen, *validate(pupil, settings, unseen, team), rate])
                 save()
                 if bar.n == 0:  # resumed: what was done before counts neither as work nor as time
-                    bar.initial = bar.n = epoch * len(lesson) + int(chosen.numel()) * step
+                    bar.initial = bar.n = bar.last_print_n = epoch * len(lesson) + int(chosen.numel()) * step
                 bar.set_postfix_str(_figures(pupil, (step + 1) / steps * len(lesson)), refresh=False)
                 bar.update(len(chosen))
 
