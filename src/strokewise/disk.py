@@ -73,7 +73,7 @@ def _make(box: Path) -> None:
     _boxes[box] = None  # before it exists: an interruption at any moment finds it
     try:
         while _boxes[box] is None:
-            box.mkdir(mode=0o700, exist_ok=True)
+            box.mkdir(mode=0o700, parents=True, exist_ok=True)  # who clears away may have taken an empty parent along
             _boxes[box] = _lock(box)
     except OSError as error:
         if error.errno not in UNLOCKABLE:  # where no folder can be locked, nobody clears away after the dead

@@ -29,7 +29,7 @@ def with_pillow(line: Any, breaks: Any, areas: Any, detail: float, how: Any, can
     """What `ink.inked` does, drawn by Pillow at `FINER` times the size and shrunk."""
     scale, shift, (wide, high) = ink.place(line, how, canvas)
     line = line * scale + shift
-    pen = min(how.pen * max(wide, high), max(1.0, 0.2 * min(wide, high, scale * detail)))
+    pen = min(how.pen * max(wide, high), max(1.0, 0.2 * scale * detail))
     runs = np.split(line, breaks) if len(breaks) else [line]
     image = Image.new("L", (canvas * FINER, canvas * FINER))
     pencil = ImageDraw.Draw(image)

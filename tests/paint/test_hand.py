@@ -9,7 +9,7 @@ from strokewise.paint import habit, hand
 from strokewise.paint.habit import RULER, Habit, Knobs
 from strokewise.paint.hand import Drawn
 from strokewise.paint.outlines import Outline
-from strokewise.paint.strokes import Points, length
+from strokewise.paint.strokes import Points, assemble, edges_of, length
 
 STILL = {name.name: 0.0 for name in fields(Knobs)}
 
@@ -178,8 +178,6 @@ def test_bowing_leaves_the_corners_in_place(outline: Outline) -> None:
 
 
 def test_pinching_makes_a_polygon_smaller_and_swelling_larger() -> None:
-    from strokewise.paint.strokes import assemble, edges_of
-
     square = assemble([edges_of(np.array([0, 1, 1 + 1j, 1j, 0]), True)])
     none = np.zeros(4)
     for pinch, grows in ((-0.1, False), (0.1, True)):
@@ -204,8 +202,6 @@ def test_beginning_anywhere_keeps_the_closed_outline(outline: Outline) -> None:
 
 @pytest.mark.parametrize(("closing", "share"), [(0.15, 1.15), (-0.15, 0.85), (1.0, 2.0)])
 def test_closing_draws_that_share_of_a_circle(closing: float, share: float) -> None:
-    from strokewise.paint.strokes import assemble, edges_of
-
     circle = assemble([edges_of(np.exp(1j * np.linspace(0, 2 * np.pi, 200)), True)])
     drawn = hand.draw(circle, replace(RULER, closing=closing), rng())
     assert drawn_length(drawn) == pytest.approx(share * 2 * np.pi, rel=0.03)
@@ -248,3 +244,15 @@ def test_slant_keeps_the_area(outline: Outline) -> None:
     for area in hand.draw(outline.strokes, replace(RULER, slant=0.4), rng()).areas:
         straight = hand.laid_down(area, replace(RULER, slant=-0.4))
         assert shoelace(area) == pytest.approx(shoelace(straight))
+
+
+def test_a_mere_line_has_any_pen_and_bows_as_much_in_every_direction() -> None:
+    rises = []
+    for way in (1, 1j, np.exp(0.25j * np.pi)):
+        strokes = assemble([edges_of(np.array([0, way]), False)])
+        drawn = hand.draw(strokes, replace(RULER, bow=0.1), rng())
+        assert drawn.detail > 1
+        turned = drawn.line / way
+        rises.append(float(np.ptp(turned.imag) / np.ptp(turned.real)))
+    assert 0.01 < rises[0] < 0.2
+    assert rises == pytest.approx([rises[0]] * 3)

@@ -38,7 +38,21 @@ def digest(painting: Painting) -> str:
 def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
     catalogue: Catalogue = request.getfixturevalue("catalogue")  # as arguments, hypothesis would print them whole
     generate = changed(request.getfixturevalue("defaults"), **values)
-    painting = painter.paint(catalogue, generate, "train", index)
+    inked: list[tuple[float, float]] = []
+    original = ink.stroked
+
+    def watched(mask: Any, run: Any, pen: float, pressure: float, rng: Any) -> None:
+        half = max(1, round(pen * (1 + pressure))) / 2  # of the pen at its widest
+        inked.append((run.min() / (1 << ink.SUBPIXEL) - half, run.max() / (1 << ink.SUBPIXEL) + half))
+        original(mask, run, pen, pressure, rng)
+
+    ink.stroked = watched
+    try:
+        painting = painter.paint(catalogue, generate, "train", index)
+    finally:
+        ink.stroked = original
+    assert min(least for least, _ in inked) >= 0, "ink beyond the canvas"
+    assert max(most for _, most in inked) <= generate.canvas, "ink beyond the canvas"
     scene = painting.scene
     assert scene.dtype == np.uint8
     assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))
@@ -71,23 +85,6 @@ def test_ten_thousand_settings_paint(request: pytest.FixtureRequest, part: int) 
             values[section] = {name: None if rng.random() < 0.5 else float(value)
                                for name, value in zip(model.model_fields, own, strict=True)}  # fmt: skip
         check(request, values, int(rng.integers(10**9)))
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=SETTINGS, index=st.integers(0, 10**6))
-def test_all_of_the_line_is_on_the_canvas(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
-    catalogue = request.getfixturevalue("catalogue")
-    generate = changed(request.getfixturevalue("defaults"), **values)
-    seen: list[np.ndarray[Any, Any]] = []
-    original = ink.stroked
-    try:
-        ink.stroked = lambda mask, run, *rest: (seen.append(run), original(mask, run, *rest))[1]  # type: ignore[assignment]
-        painter.paint(catalogue, generate, "train", index)
-    finally:
-        ink.stroked = original
-    points = np.concatenate(seen) / (1 << ink.SUBPIXEL)
-    assert points.min() >= ink.MARGIN - 0.1
-    assert points.max() <= values["canvas"] - ink.MARGIN + 0.1
 
 
 def test_a_painting_depends_on_seed_split_and_index_alone(catalogue: Catalogue, defaults: Generate) -> None:
@@ -142,7 +139,7 @@ def test_without_imprecision_all_of_the_outline_is_inked(catalogue: Catalogue, d
         painting = painter.paint(catalogue, still(defaults), "train", index)
         for outline in catalogue.outlines[painting.label]:
             if outline.variant == painting.factors["variant"]:
-                manner = ink.manner(painter.knobs(still(defaults))[1], [0.5] * ink.LOTS, np.random.default_rng(0))
+                manner = ink.manner(painter.knobs(still(defaults))[1], [0.5] * ink.LOTS, 128, np.random.default_rng(0))
                 scale, shift, _ = ink.place(outline.strokes.points, manner, defaults.canvas)
                 x, y = np.rint(np.stack([(p := outline.strokes.points * scale + shift).real, p.imag])).astype(int)
                 assert painting.scene[y, x].max() < 200, outline.variant
@@ -166,6 +163,13 @@ def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults:
         "strays": {"strays", "neighbour"},
     }.get(knob, {knob})
     assert moved
+
+
+def test_a_drawing_is_as_small_on_a_large_canvas(catalogue: Catalogue, defaults: Generate) -> None:
+    knobs = painter.knobs(defaults)[1]
+    lots = [0.5, 0.5, 0.5, 0.0]
+    for canvas, size in ((64, 0.3), (128, 38 / 128), (2048, 38 / 2048)):
+        assert ink.manner(knobs, lots, canvas, np.random.default_rng(0)).size == pytest.approx(size)
 
 
 def test_shapes_take_turns_and_doodles_take_two(catalogue: Catalogue) -> None:

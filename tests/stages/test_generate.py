@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from strokewise import dataset, disk
+from strokewise import dataset, disk, figures, pictures
 from strokewise.errors import OutlineError, UserError
 from strokewise.paint import outlines, painter, shards
 from strokewise.params import Params
@@ -161,8 +161,16 @@ def test_a_bad_part_is_named(project: Path, params: Callable[..., Params], part:
     assert not SCRATCH.exists()
 
 
-def test_a_preview_shows_every_shape_and_touches_nothing(project: Path, params: Callable[..., Params]) -> None:
+def test_a_preview_shows_every_shape_and_touches_nothing(
+    project: Path, params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    sheet = figures.sheet
+    monkeypatch.setattr(
+        figures, "sheet", lambda scenes, *rest, **more: (rows.extend(map(len, scenes)), sheet(scenes, *rest, **more))
+    )
     generate(params(), preview=Path("sheet.png"))
+    assert rows == [stage.COLUMNS] * 4
     assert not dataset.FOLDER.exists()
     assert not SCRATCH.exists()
     shapes = len(outlines.read(Path("data/outlines")).shapes)
@@ -211,6 +219,40 @@ def test_a_damaged_shard_in_the_scratch_is_painted_again(project: Path, params: 
 def test_a_larger_split_takes_over_what_a_smaller_one_left(project: Path, params: Callable[..., Params]) -> None:
     generate(params(), part="1/1")
     assert generate(params(train=75)).found == 103 - 10, "all but the last shard of train, which has grown"
+
+
+def test_a_small_set_leaves_alone_what_a_large_one_has_not_finished(
+    project: Path, params: Callable[..., Params]
+) -> None:
+    generate(params(train=100), part="1/1")
+    generate(params(train=10, validation=10, test=10))
+    assert generate(params(train=100)).found == 100 + 20 + 33 - 3 * 20, "all but the first shards, which both have"
+    assert not list(SCRATCH.rglob("*.parquet"))
+
+
+def test_a_painting_alone_is_the_one_in_the_shard(project: Path, params: Callable[..., Params]) -> None:
+    settings = params()
+    generate(settings)
+    catalogue = outlines.read(Path("data/outlines"))
+    table = pq.read_table(dataset.FOLDER / "train" / "00001.parquet")
+    for row in (0, 7, 19):
+        painting = painter.paint(catalogue, settings.generate, "train", 20 + row)
+        assert table["image"][row].as_py()["bytes"] == pictures.encode(painting.scene)
+        assert table["label"][row].as_py() == painting.label
+
+
+@pytest.mark.slow
+def test_what_was_generated_opens_with_datasets(
+    project: Path, params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(project / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    generate(params())
+    found = datasets.load_dataset(str(dataset.FOLDER), cache_dir="cache")
+    assert {split: len(rows) for split, rows in found.items()} == SIZES
+    assert found["test"].features["label"].names == list(outlines.read(Path("data/outlines")).shapes)
+    assert found["test"][0]["image"].size == (32, 32)
 
 
 def test_old_unfinished_work_is_forgotten_after_a_week(project: Path, params: Callable[..., Params]) -> None:

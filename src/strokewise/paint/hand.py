@@ -23,6 +23,7 @@ from strokewise.paint.strokes import Flags, Floats, Indices, Points, Strokes, co
 
 DRIFT_WAVES = 4  # half-periods of slow drift along a drawing, up to this many
 HOOK = 4  # points of a hook
+LINE = 0.02  # what is flatter is a mere line: there is no inside to hide or to spare, it is drawn as if it lay aslant
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ def draw(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Drawn:
     care = min(1.0, 4 / edges)  # where there is much to draw, each part is drawn with more care
     noise = rng.standard_normal((4, edges + len(strokes.parts)))
     plan, half = stretched(strokes.points, strokes.half, how.stretch, how.mirrored)
+    if min(half.real, half.imag) < LINE:
+        half = 1 + 1j
     plan = corners_moved(plan, strokes, half, care * how.corners, noise[0] + 1j * noise[1])
     bow, pinch = care**2 * how.bow, care**2 * how.pinch  # a pentagon that pinches much is a star
     plan = bowed(plan, strokes, half, bow, pinch, noise[2, :edges], noise[3, :edges])

@@ -20,7 +20,8 @@ Fixed = NDArray[np.int32]  # (n, 1, 2) points in 1/16 pixels
 SUBPIXEL = 4  # bits that OpenCV takes for the fraction of a pixel
 FLAT = 0.3 * (1 << SUBPIXEL)  # bends below a third of a pixel are not drawn
 MARGIN = 2.0  # pixels between the pen's edge and the edge of the canvas
-SMALLEST = 16.0  # pixels, the longest side of the smallest painting
+SMALL = 38.0  # pixels, the longest side of the smallest painting, but on a small canvas no more than 0.3 of it
+SMALLEST = 16.0  # pixels: no longest side is shorter
 LEGIBLE = 8.0  # pixels, its shortest side, where the canvas allows it
 FILLS = ("none", "solid", "hatched", "scribbled")
 PAPERS = ("plain", "lined", "squared", "photographed")
@@ -80,16 +81,17 @@ class Knobs:
     strays: float
 
 
-def manner(knobs: Knobs, lots: list[float], rng: np.random.Generator) -> Manner:
+def manner(knobs: Knobs, lots: list[float], canvas: int, rng: np.random.Generator) -> Manner:
     """Draw how one painting will be inked. `lots`: `LOTS` numbers from [0, 1), as for `habit.habit`.
 
     With every knob at 0: a black pen on white paper, in the middle.
     """
+    small = min(0.3, SMALL / canvas)
     u = rng.random(22).tolist()
     paper, place = min(1.0, knobs.paper), min(1.0, knobs.place)
     filled = lots[1] < 0.15 * knobs.fill
     return Manner(
-        size=0.8 + place * (0.3 + 0.7 * lots[3] ** 0.7 - 0.8),
+        size=0.8 + place * (small + (1 - small) * lots[3] ** 0.7 - 0.8),
         x=0.5 + place * (u[1] - 0.5),
         y=0.5 + place * (u[2] - 0.5),
         pen=0.036 * math.exp(min(1.5, knobs.pen) * 1.15 * (2 * lots[0] - 1)),
@@ -124,7 +126,7 @@ def inked(
     """
     scale, shift, (wide, high) = place(line, how, canvas)
     line = line * scale + shift
-    finest = max(1.0, 0.2 * min(wide, high, scale * detail))
+    finest = max(1.0, 0.2 * scale * detail)
     pen = min(how.pen * max(wide, high), finest)
     runs = [line[a:b] for a, b in pairwise([0, *breaks.tolist(), len(line)])]
     mask = np.zeros((canvas, canvas), dtype=np.uint8)
@@ -145,12 +147,13 @@ def place(line: Points, how: Manner, canvas: int) -> tuple[float, complex, tuple
     left, top = float(x.min()), float(y.min())
     wide, high = float(x.max()) - left, float(y.max()) - top
     longest = max(wide, high, 1e-9)
-    edge = MARGIN + 0.5 * how.pen * how.size * canvas
-    most = canvas - 2 * edge
-    scale = max(SMALLEST / longest, LEGIBLE / max(min(wide, high), 1e-9), how.size * most / longest)
-    scale = min(scale, most / longest)
+    widest = how.pen * (1 + how.pressure)  # that the pen may get, as a share of the longest side
+    most = (canvas - 2 * MARGIN) / (1 + widest) / longest
+    scale = min(most, max(SMALLEST / longest, LEGIBLE / max(min(wide, high), 1e-9), how.size * most))
+    edge = MARGIN + 0.5 * widest * scale * longest
+    room = canvas - 2 * edge
     shift = complex(
-        edge + (most - scale * wide) * how.x - scale * left, edge + (most - scale * high) * how.y - scale * top
+        edge + (room - scale * wide) * how.x - scale * left, edge + (room - scale * high) * how.y - scale * top
     )
     return scale, shift, (scale * wide, scale * high)
 

@@ -56,7 +56,7 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
         allowed = outline.stretch, outline.turn, outline.mirror
     hand_knobs, ink_knobs = knobs(generate)
     drawing = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
-    inking = ink.manner(ink_knobs, lots[habit.LOTS :], rng)
+    inking = ink.manner(ink_knobs, lots[habit.LOTS :], generate.canvas, rng)
     drawn = hand.draw(strokes, drawing, rng)
     # a filling would hide the doodle that one shape within another is
     fills = inking.fill != ink.FILLS[0] and (catalogue.shapes[label] != OTHER or len(strokes.parts) == 1)

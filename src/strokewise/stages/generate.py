@@ -63,7 +63,7 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
     catalogue = outlines.read(OUTLINES)
     with _disk_trouble_told():
         if preview is not None:
-            _sheet(catalogue, settings, "preview", COLUMNS * len(catalogue.shapes), preview)
+            _sheet(catalogue, settings, "preview", None, preview)
             return Generated(preview, 0, 0)
         scratch = disk.home() / disk.SCRATCH / "paintings" / _digest(catalogue, settings)
         if part is not None:  # others may be painting their parts at the same time
@@ -76,7 +76,7 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
             disk.write_json(FOLDER / "card.json", made)
             disk.write_text(FOLDER / "README.md", card.page(made))
             _sheet(catalogue, settings, "train", settings.train, FOLDER / "contact-sheet.png")
-            shutil.rmtree(scratch)
+            _clear_away(wanted, scratch)
     return Generated(FOLDER, *done)
 
 
@@ -141,15 +141,25 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)  # another file system, or one without links
 
 
+def _clear_away(wanted: list[Shard], scratch: Path) -> None:
+    """Take out of the scratch what stands in its place now: what else is there, a larger set goes on with."""
+    for shard in wanted:
+        (scratch / shard.name).unlink(missing_ok=True)
+    for folder in [*(scratch / split for split in dataset.SPLITS), scratch]:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+
+
 def _columns(wanted: list[Shard]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     for shard in wanted:
         yield shard.split, dataset.columns(FOLDER / shard.name)
 
 
-def _sheet(catalogue: Catalogue, settings: Generate, split: str, total: int, path: Path) -> None:
-    """The first paintings of a split, a row a shape, at most `COLUMNS` each."""
+def _sheet(catalogue: Catalogue, settings: Generate, split: str, total: int | None, path: Path) -> None:
+    """The first paintings of a split that holds `total` (None: no end of them), a row a shape, `COLUMNS` each."""
     rows: list[list[pictures.Scene]] = [[] for _ in catalogue.shapes]
-    for index in range(min(total, COLUMNS * (len(rows) + painter.DOODLES - 1))):
+    needed = COLUMNS * (len(rows) + painter.DOODLES - 1)
+    for index in range(needed if total is None else min(total, needed)):
         label, _ = painter.whose_turn(catalogue, index)
         if len(rows[label]) < COLUMNS:
             painting = painter.paint(catalogue, settings, split, index)
