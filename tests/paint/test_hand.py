@@ -1,6 +1,7 @@
 """The hand's layers: each leaves the outline alone at nought, and moves only what it says."""
 
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -198,6 +199,20 @@ def test_beginning_anywhere_keeps_the_closed_outline(outline: Outline) -> None:
     for seed in range(5):
         line = hand.draw(outline.strokes, replace(RULER, anywhere=1.0), rng(seed)).line
         assert {tuple(point) for point in np.round(np.stack([line.real, line.imag], 1), 9)} == wanted
+
+
+@pytest.mark.parametrize(("closing", "share"), [(0.15, 1.0), (-0.15, 1.0), (0.5, 1.5), (1.0, 2.0)])
+@pytest.mark.parametrize("anywhere", [0.0, 1.0])
+def test_an_open_stroke_is_drawn_again_from_its_end(closing: float, share: float, anywhere: float) -> None:
+    corners = np.array([0, 1, 1 + 1j, 2 + 1j])
+    strokes = assemble([edges_of(corners, False)])
+    for seed in range(8):
+        how = replace(RULER, closing=closing, anywhere=anywhere)
+        path = hand.ordered(strokes, how, rng(seed))
+        line = strokes.points[path.index]
+        assert length(line) == pytest.approx(share * length(strokes.points), rel=0.05)
+        for a, b in pairwise(path.begin):  # every piece is straight, so no corner lies within one
+            assert length(line[a:b]) == pytest.approx(abs(line[b - 1] - line[a]))
 
 
 @pytest.mark.parametrize(("closing", "share"), [(0.15, 1.15), (-0.15, 0.85), (1.0, 2.0)])

@@ -23,6 +23,7 @@ from strokewise.paint.strokes import Flags, Floats, Indices, Points, Strokes, co
 
 DRIFT_WAVES = 4  # half-periods of slow drift along a drawing, up to this many
 HOOK = 4  # points of a hook
+AGAIN = 0.2  # share of an open stroke: who goes on for less than that does not go back over it
 LINE = 0.02  # what is flatter is a mere line: there is no inside to hide or to spare, it is drawn as if it lay aslant
 
 
@@ -136,7 +137,7 @@ class Path:
 
 
 def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
-    """Begin anywhere, go either way round, lift the pen at some corners, stop early or go on over the beginning."""
+    """Begin anywhere, go either way, lift the pen at some corners, stop early, or draw a part of it twice."""
     routes, begin, lifted = [], [], []
     done = 0
     for one, end, closed in strokes.parts:
@@ -156,6 +157,10 @@ def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
         else:
             route = np.arange(a, b)
         breaks = (np.flatnonzero(strokes.begins[route[1:]]) + 1).tolist()
+        if not closed and how.closing > AGAIN:  # back over a part of it, from its end
+            back = route[: -1 - min(b - a, round(how.closing * (b - a))) : -1]
+            breaks += [b - a, *(np.flatnonzero(strokes.begins[back[:-1]]) + b - a + 1).tolist()]
+            route = np.concatenate([route, back])
         if how.anywhere and u[3] < 0.5:
             route, breaks = route[::-1], [len(route) - place for place in reversed(breaks)]
         routes.append(route)
