@@ -51,8 +51,9 @@ def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) ->
         painting = painter.paint(catalogue, generate, "train", index)
     finally:
         ink.stroked = original
-    assert min(least for least, _ in inked) >= 0, "ink beyond the canvas"
-    assert max(most for _, most in inked) <= generate.canvas, "ink beyond the canvas"
+    free = ink.MARGIN - 1  # less than a pixel goes for whole pens and flat bends
+    assert min(least for least, _ in inked) >= free, "ink at the canvas's edge"
+    assert max(most for _, most in inked) <= generate.canvas - free, "ink at the canvas's edge"
     scene = painting.scene
     assert scene.dtype == np.uint8
     assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))

@@ -25,7 +25,6 @@ from strokewise.paint import svg
 from strokewise.paint.strokes import Strokes, assemble, edges_of, length
 
 MOST_BYTES = 256_000
-MOST_EDGES = 256
 FARTHEST = 1e9  # in the units of the file
 STRETCH, TURN, MIRROR = (0.5, 2.0), 15.0, False
 ALLOWANCES = ("data-stretch", "data-turn", "data-mirror")
@@ -116,9 +115,9 @@ def outline(content: bytes, path: Path) -> Outline:
     if not lines:
         raise OutlineError(f"{path} has an outline of no length; draw lines that lead somewhere")
     strokes = assemble([edges_of(line, closed) for line, closed in lines])
-    if len(strokes.first) > MOST_EDGES:
+    if len(strokes.first) > svg.MOST_EDGES:
         raise OutlineError(
-            f"{path} has {len(strokes.first)} edges; {MOST_EDGES} is the most a hand can follow; simplify the path"
+            f"{path} has {len(strokes.first)} edges; {svg.MOST_EDGES} is the most a hand can follow; simplify the path"
         )
     return Outline(path.stem, strokes, _stretch(root, path), _turn(root, path), _mirror(root, path))
 
@@ -141,9 +140,11 @@ def _check_allowances(root: ElementTree.Element, path: Path) -> None:
         for name in node.attrib:
             if node is not root and name in ALLOWANCES:
                 raise OutlineError(f"{path}: {name} stands on <{svg.tag(node)}>; put it on <svg>")
-            near = difflib.get_close_matches(name, ALLOWANCES, 1, 0.8) if node is root else []
-            if near and name not in ALLOWANCES:
-                raise OutlineError(f"{path}: {name} is not known; did you mean {near[0]}?")
+            ours = node is root and name.lower().startswith("data-") and name not in ALLOWANCES
+            words = [allowance.removeprefix("data-") for allowance in ALLOWANCES]
+            near = difflib.get_close_matches(name[5:].lower(), words, 1, 0.85) if ours else []
+            if near:
+                raise OutlineError(f"{path}: {name} is not known; did you mean data-{near[0]}?")
 
 
 def _stretch(root: ElementTree.Element, path: Path) -> tuple[float, float]:

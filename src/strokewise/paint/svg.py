@@ -8,6 +8,7 @@ masks, markers, clips, patterns) is drawn only where it is used.
 
 import io
 import re
+import string
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,12 +18,17 @@ import svgelements
 from strokewise.errors import OutlineError
 from strokewise.paint.strokes import Points, distinct, length
 
-MOST_NUMBERS = 20_000  # in path data, with every `use` followed; a shape drawn by hand needs a few hundred
+NAMES = ("svg", "{http://www.w3.org/2000/svg}svg")
+MOST_WORDS = 20_000  # letters and numbers in path data, with every `use` followed; a shape needs a few hundred
 MOST_ELEMENTS = 2_000  # with every `use` followed
+MOST_EDGES = 256
+MOST_LETTERS = {"class": 200, "style sheet": 8_000, "": 1_000}  # of one attribute: what reads them is slow
+LONGEST = re.compile(r"\d{41}")  # for the same reason
 CURVE_STEPS = 48  # points a curved segment, before they are spread evenly
 DEFINED = ("symbol", "mask", "marker", "clipPath", "pattern")
-GROUND = 0.99  # a filled box without a line, this share of the page wide and high, is the page's ground
-OUTSIDE = rb"<\?xml-stylesheet[^>]*>|@import[^;]*|url\(\s*[\"']?(?!\s*(?:#|data:|[\"']))[^)]*\)"
+PATHS = {"d": ("path",), "points": ("polyline", "polygon")}  # attributes that only these elements have
+GROUND = 0.01  # a plain pale box that covers the page, but for this share of a side, is the page's ground
+PALE = 200  # of 255
 
 
 def checked(content: bytes, path: Path) -> ElementTree.Element:
@@ -34,28 +40,32 @@ def checked(content: bytes, path: Path) -> ElementTree.Element:
         raise OutlineError(f"{path} is empty; draw the shape in it, or remove the file")
     if content.startswith(b"\x1f\x8b"):
         raise OutlineError(f"{path} is compressed; export it as plain SVG, or gunzip it")
-    readable = content.replace(b"\x00", b"")  # also when written in UTF-16
-    if re.search(rb"<!ENTITY", readable, re.IGNORECASE):
+    readable = content.replace(b"\x00", b"").upper()  # also when written in UTF-16
+    if b"<!ENTITY" in readable:
         raise OutlineError(f"{path} declares XML entities, which are not read; export it as plain SVG")
     try:
         root = ElementTree.fromstring(content)  # noqa: S314 - bounded, and free of entities
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise OutlineError(f"{path} is not SVG: {error}; export it as plain SVG") from None
-    if tag(root) != "svg":
+    if root.tag not in NAMES:
         raise OutlineError(f"{path} is not SVG: its root element is <{tag(root)}>; export it as plain SVG")
-    outside = [found.decode(errors="replace") for found in re.findall(OUTSIDE, readable)]
-    outside += [to for node in root.iter() if (to := _refers(node)) and not to.startswith(("#", "data:"))]
+    outside = ["<?xml-stylesheet"] if b"<?XML-STYLESHEET" in readable else []
+    for node in root.iter():
+        outside += [to for to in _leads_to(node) if not to.startswith(("#", "data:"))]
+        texts = {**node.attrib, "style sheet": node.text or ""} if tag(node) == "style" else node.attrib
+        for name, text in texts.items():
+            _check_length(name.rpartition("}")[2], text, path)
     if outside:
         raise OutlineError(f"{path} refers to {outside[0][:80]!r} outside the file; put all of the shape in it")
     named = {node.attrib["id"]: node for node in root.iter() if "id" in node.attrib}
     try:
-        elements, numbers = _drawn(root, named, {})
+        elements, words = _drawn(root, named, {})
     except RecursionError:
-        elements, numbers = float("inf"), 0.0
+        elements, words = float("inf"), 0.0
     if elements > MOST_ELEMENTS:
         raise OutlineError(f"{path} draws more than {MOST_ELEMENTS:,} elements, or one within itself; simplify it")
-    if numbers > MOST_NUMBERS:
-        raise OutlineError(f"{path} has {numbers:,.0f} numbers in its paths, {MOST_NUMBERS:,} are allowed; simplify it")
+    if words > MOST_WORDS:
+        raise OutlineError(f"{path} has {words:,.0f} words of path data, {MOST_WORDS:,} are allowed; simplify it")
     return root
 
 
@@ -69,8 +79,10 @@ def lines(root: ElementTree.Element) -> list[tuple[Points, bool]]:
     shapes = [shape for shape in drawing.elements() if isinstance(shape, svgelements.Shape) and not _invisible(shape)]
     if len(shapes) > 1 and _is_ground(shapes[0], drawing):
         del shapes[0]
-    found = []
+    found: list[tuple[Points, bool]] = []
     for shape in shapes:
+        if len(found) > MOST_EDGES:
+            break  # it will be refused
         for part in svgelements.Path(shape).as_subpaths():
             steps = [_points(segment) for segment in part if not isinstance(segment, svgelements.Move)]
             line = distinct(_moved(np.concatenate(steps), shape.transform)) if steps else np.zeros(0, dtype=complex)
@@ -84,25 +96,50 @@ def tag(node: ElementTree.Element) -> str:
     return str(node.tag).rpartition("}")[2]
 
 
-def _refers(node: ElementTree.Element) -> str:
-    """What an element other than a link points to, or nothing."""
-    to = [value for key, value in node.attrib.items() if key.rpartition("}")[2] == "href" and tag(node) != "a"]
-    return to[0].strip() if to else ""
+def _check_length(name: str, text: str, path: Path) -> None:
+    most = MOST_LETTERS.get(name, MOST_LETTERS[""])
+    if len(text) > most and name not in (*PATHS, "href"):
+        raise OutlineError(f"{path} has {len(text):,} letters of {name}, {most:,} are allowed; export it as plain SVG")
+    if name != "href" and LONGEST.search(text):
+        raise OutlineError(f"{path} has a number of more than 40 digits in its {name}; export it as plain SVG")
+
+
+def _hrefs(node: ElementTree.Element) -> list[str]:
+    """What an element other than a link names; svgelements takes either of two."""
+    return [value for key, value in node.attrib.items() if key.rpartition("}")[2] == "href" and tag(node) != "a"]
+
+
+def _leads_to(node: ElementTree.Element) -> list[str]:
+    """All that an element names: its hrefs, and url(...) in its attributes or, but for fonts, in its style sheet."""
+    found = [value.strip() for value in _hrefs(node)]
+    texts = list(node.attrib.values())
+    if tag(node) == "style":
+        text = _without(_without(node.text or "", "/*", "*/"), "@font-face", "}")
+        found += ["@import"] if "@import" in text else []
+        texts.append(text)
+    for text in texts:
+        found += [part.partition(")")[0].strip(" \t\r\n\"'") for part in text.split("url(")[1:]]
+    return found
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    first, *rest = text.split(begin)
+    return first + "".join(part.partition(end)[2] for part in rest)
 
 
 def _drawn(
     node: ElementTree.Element, named: dict[str, ElementTree.Element], known: dict[int, tuple[float, float]]
 ) -> tuple[float, float]:
-    """How many elements, and numbers in paths, `node` draws once every `use` is followed; infinite within itself."""
+    """How many elements, and words of path data, `node` draws with every `use` followed; infinite within itself."""
     if id(node) not in known:
         known[id(node)] = float("inf"), 0.0  # what is met again before it is known lies within itself
-        elements, numbers = 1.0, float(len(re.findall(r"\d*\.?\d+", node.get("d", "") + node.get("points", ""))))
-        to = _refers(node)
-        used = [named[to[1:]]] if tag(node) == "use" and to.startswith("#") and to[1:] in named else []
+        data = node.get("d", "") + node.get("points", "")
+        elements, words = 1.0, float(len(re.findall(r"[A-Za-z]|\d*\.?\d+", data)))
+        used = [named[to[1:]] for to in _hrefs(node) if to[1:] in named] if tag(node) == "use" else []
         for part in [*node, *used]:
             more = _drawn(part, named, known)
-            elements, numbers = elements + more[0], numbers + more[1]
-        known[id(node)] = elements, numbers
+            elements, words = elements + more[0], words + more[1]
+        known[id(node)] = elements, words
     return known[id(node)]
 
 
@@ -114,33 +151,47 @@ def _tidy(root: ElementTree.Element) -> None:
                 definitions = ElementTree.Element(str(node.tag).removesuffix(tag(node)) + "defs")
                 parent[place] = definitions
                 definitions.append(node)
-    if "viewBox" not in root.attrib:  # without one, it takes a percentage of the width for one of the height
-        sides = [re.fullmatch(r"\s*(\d*\.?\d+)(px)?\s*", root.get(side, "")) for side in ("width", "height")]
-        if all(sides):
-            root.set("viewBox", " ".join(["0", "0", *(side[1] for side in sides if side)]))
+    for node in root.iter():
+        for name in PATHS:
+            if name in node.attrib and tag(node) not in PATHS[name]:  # its children would have it, too
+                del node.attrib[name]
+    sides = [root.get(side, "%") for side in ("width", "height")]
+    if "viewBox" not in root.attrib and "%" not in "".join(sides):  # without one it takes widths for heights
+        root.set("viewBox", " ".join(["0 0", *(str(svgelements.Length(side).value(ppi=96)) for side in sides)]))
 
 
 def _invisible(shape: svgelements.Shape) -> bool:
     """Hidden, or neither lined nor filled. Without a word about either, SVG fills."""
     hidden = shape.values.get("visibility") in ("hidden", "collapse")
-    clear = re.fullmatch(r"\s*0*\.?0*%?\s*", str(shape.values.get("opacity") or "1")) is not None
-    return hidden or clear or not (_lined(shape) or shape.fill is None or _paints(shape.fill))
+    filled = shape.fill is None or _paints(shape.fill, shape.values.get("fill-opacity"))
+    return hidden or _nought(shape.values.get("opacity")) or not (_lined(shape) or filled)
 
 
 def _lined(shape: svgelements.Shape) -> bool:
-    return shape.stroke is not None and _paints(shape.stroke) and shape.stroke_width != 0
+    paints = shape.stroke is not None and _paints(shape.stroke, shape.values.get("stroke-opacity"))
+    return paints and not _nought(shape.values.get("stroke-width"))
 
 
-def _paints(colour: svgelements.Color) -> bool:
-    return colour.value is not None and colour.opacity != 0
+def _paints(colour: svgelements.Color, opacity: str | None) -> bool:
+    return colour.value is not None and colour.opacity != 0 and not _nought(opacity)
+
+
+def _nought(text: str | None) -> bool:
+    """Whether it is a number, of whatever unit, and that is 0."""
+    try:
+        return text is not None and float(text.strip().rstrip(string.ascii_letters + "%")) == 0
+    except ValueError:
+        return False
 
 
 def _is_ground(shape: svgelements.Shape, drawing: svgelements.SVG) -> bool:
     """Whether it is a box that colours the page and no part of the drawing on it."""
-    if not isinstance(shape, svgelements.Rect) or _lined(shape):
+    if not isinstance(shape, svgelements.Rect) or shape.rx or shape.ry or _lined(shape) or shape.fill is None:
         return False
     left, top, right, bottom = shape.bbox()
-    return bool(right - left >= GROUND * drawing.width > 0 and bottom - top >= GROUND * drawing.height > 0)
+    wide, high = GROUND * drawing.width, GROUND * drawing.height
+    covers = left <= wide and top <= high and right >= drawing.width - wide and bottom >= drawing.height - high
+    return bool(covers and min(shape.fill.red, shape.fill.green, shape.fill.blue) >= PALE)
 
 
 def _closed(line: Points, said: bool) -> tuple[Points, bool]:
@@ -155,7 +206,8 @@ def _closed(line: Points, said: bool) -> tuple[Points, bool]:
 def _moved(points: Points, to: svgelements.Matrix) -> Points:
     """Points (n,) where a matrix puts them: svgelements would not skew an arc, nor turn a box, exactly."""
     x, y = points.real, points.imag
-    return np.asarray(to.a * x + to.c * y + to.e + 1j * (to.b * x + to.d * y + to.f), dtype=np.complex128)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is named by who asked
+        return np.asarray(to.a * x + to.c * y + to.e + 1j * (to.b * x + to.d * y + to.f), dtype=np.complex128)
 
 
 def _points(segment: svgelements.PathSegment) -> Points:

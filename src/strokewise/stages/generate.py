@@ -142,7 +142,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _clear_away(wanted: list[Shard], scratch: Path) -> None:
-    """Take out of the scratch what stands in its place now: what else is there, a larger set goes on with."""
+    """Take out of the scratch what stands in its place now: with the other shards there, a larger set goes on."""
     for shard in wanted:
         (scratch / shard.name).unlink(missing_ok=True)
     for folder in [*(scratch / split for split in dataset.SPLITS), scratch]:
