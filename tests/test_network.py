@@ -276,6 +276,12 @@ def test_the_table_shows_every_layer_and_the_cost_of_looking_everywhere() -> Non
     assert architecture.fully_connected(found) > 50 * architecture.multiply_adds(found)
 
 
+def test_a_table_is_shown_where_only_smaller_grids_do_not_fit() -> None:
+    shown = architecture.table(settings(grid=256, depth=7, hidden=12), 12)
+    assert shown.count("too small") == 3 * 2  # 64 and 128
+    assert shown.count("let every value have its say") == shown.count("decide: one score a shape") == 1
+
+
 def test_the_table_needs_no_torch() -> None:
     code = "import sys; from strokewise import architecture; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

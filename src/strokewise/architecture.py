@@ -61,9 +61,11 @@ def layers(settings: Settings, classes: int) -> list[Layer]:
     maps, height, width = shape
     row = (maps * height * width, 1, 1)
     found.append(Layer("flatten", "flatten", 1, 1, 0, shape, row, settings.grid, 0, 0, "lay all maps out in one row"))
-    for units in ([settings.hidden] if settings.hidden else []) + [classes]:
+    said = ("let every value have its say", "decide: one score a shape")
+    for units, word in zip((settings.hidden, classes), said, strict=True):
+        if not units:
+            continue  # no layer between
         fan_in = found[-1].output[0]
-        word = "let every value have its say" if units != classes else "decide: one score a shape"
         out = (units, 1, 1)
         cost = fan_in * units
         found.append(
@@ -143,8 +145,8 @@ def _check_room(layer: Layer) -> None:
     if layer.output[1] < 1:
         raise ParamsError(
             f"network: the {layer.kind} of {layer.stage} has a {layer.kernel}×{layer.kernel} kernel and a padding of "
-            f"{layer.padding}, but its maps are only {height}×{width}; take a larger grid, a smaller kernel, "
-            "less depth or padding: zero"
+            f"{layer.padding}, but its maps are only {height}×{width}; take a larger grid, a smaller kernel or stride, "
+            "less depth (null may be too much) or padding: zero"
         )
 
 
@@ -181,12 +183,17 @@ def table(settings: Settings, classes: int) -> str:
 
 def _comparison(settings: Settings, classes: int) -> str:
     """Why one looks at 2×2 squares: this network against one that looks at everything at once, for larger grids."""
-    rows = [("grid", "black-and-white pictures", "parameters", "multiply-adds", "fully connected: both")]
+    rows: list[tuple[str, ...]] = [
+        ("grid", "black-and-white pictures", "parameters", "multiply-adds", "fully connected: both")
+    ]
     for grid in sorted({settings.grid, *GRIDS}):
-        found = layers(settings.model_copy(update={"grid": grid}), classes)
+        try:
+            found = layers(settings.model_copy(update={"grid": grid}), classes)
+            costs = [f"{number:,}" for number in (parameters(found), multiply_adds(found), fully_connected(found))]
+        except ParamsError:  # it is too deep for this grid, which is another than the one that was asked for
+            costs = ["too small"] * 3
         digits = int(grid * grid * math.log10(2))
-        rows.append((f"{grid}×{grid}", f"10^{digits:,}", f"{parameters(found):,}", f"{multiply_adds(found):,}",
-                     f"{fully_connected(found):,}"))  # fmt: skip
+        rows.append((f"{grid}×{grid}", f"10^{digits:,}", *costs))
     return _aligned(rows, texts=0)
 
 

@@ -12,14 +12,16 @@ PLAIN_EVERY_S = 10.0  # without a terminal (CI, a log file): seconds between two
 
 
 @contextmanager
-def bar(total: int, what: str, unit: str, silent: bool = False) -> Iterator["tqdm[Any]"]:
+def bar(total: int, what: str, unit: str, silent: bool = False, done: int = 0) -> Iterator["tqdm[Any]"]:
     """A progress bar over `total` `unit`s with rate and time left; call `.update(n)` and `.set_postfix_str(s)`.
 
+    What was `done` before, by a run that was broken off, counts neither as work nor as time.
     Without a terminal it prints a plain line at most every ten seconds, and one at the end.
     """
     terminal = sys.stderr.isatty()
     shown: tqdm[Any] = tqdm(
         total=total,
+        initial=done,
         desc=what,
         unit=f" {unit}",
         disable=silent,

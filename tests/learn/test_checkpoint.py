@@ -55,6 +55,12 @@ def _flipped(content: bytes) -> bytes:
     return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
 
 
+def _other_step(content: bytes) -> bytes:
+    at = content.index(b"progress")
+    digit = next(place for place in range(at, len(content)) if 48 <= content[place] <= 57)
+    return content[:digit] + bytes([content[digit] ^ 1]) + content[digit + 1 :]
+
+
 def _rubbish(content: bytes) -> bytes:
     return b"\xff" * len(content)
 
@@ -63,7 +69,7 @@ def _weights_only(content: bytes) -> bytes:
     return checkpoint.safetensors.torch.save(HELD.tensors)
 
 
-@pytest.mark.parametrize("spoil", [_truncated, _half, _flipped, _rubbish, _weights_only, lambda _: b""])
+@pytest.mark.parametrize("spoil", [_truncated, _half, _flipped, _other_step, _rubbish, _weights_only, lambda _: b""])
 def test_a_damaged_one_is_set_aside(place: Path, spoil, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint.write(place, spoil(checkpoint.pack(HELD, "ours")))
     assert checkpoint.read(place, "ours") == b""

@@ -253,6 +253,30 @@ def test_too_small_a_batch_is_refused(yard: Path) -> None:
         train(params("train.batch_size=1"))
 
 
+def test_too_little_memory_is_one_line(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*_: Any) -> None:
+        torch.empty(2**55)
+
+    monkeypatch.setattr(lesson.augment, "apply", greedy)
+    with pytest.raises(UserError, match=r"too little memory for one step; lower train.batch_size"):
+        train(params())
+
+
+def test_one_painting_a_step_will_do_without_batch_normalisation(yard: Path) -> None:
+    train(params("train.batch_size=1", "network.normalisation=group", "train.epochs=1"))
+    with pytest.raises(ParamsError, match="each needs 2 at every step"):
+        train(params("train.batch_size=1", "train.epochs=1"))
+
+
+def test_a_resumed_bar_begins_where_it_was(
+    yard: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(params("train.epochs=2"))
+    capsys.readouterr()
+    train(params("train.epochs=2"))
+    assert capsys.readouterr().err.splitlines()[0].startswith("train: 96/96 [")
+
+
 def test_a_missing_gpu_is_said(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ParamsError, match=r"train.device is cuda, but torch finds no GPU here; take cpu or auto"):

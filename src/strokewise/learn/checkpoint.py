@@ -5,6 +5,7 @@ What cannot be used is set aside with a line of warning and training begins anew
 need. No pickle: safetensors, with the text as JSON in its one metadata key.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -46,10 +47,10 @@ def pack(checkpoint: Checkpoint, fingerprint: str) -> bytes:
     state = {
         "fingerprint": fingerprint,
         "torch": torch.__version__,  # another release may train on to other bytes
-        "digest": _digest(tensors),
         "progress": checkpoint.progress,
     }
-    return safetensors.torch.save(tensors, {"state": json.dumps(state, sort_keys=True)})
+    whole = {**state, "digest": _digest(tensors, state)}
+    return safetensors.torch.save(tensors, {"state": json.dumps(whole, sort_keys=True)})
 
 
 def unpack(content: bytes, fingerprint: str) -> Checkpoint:
@@ -58,15 +59,15 @@ def unpack(content: bytes, fingerprint: str) -> Checkpoint:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:LENGTH], "little")
         state = json.loads(json.loads(content[LENGTH : LENGTH + length])["__metadata__"]["state"])
-        found, torch_version, digest = state["fingerprint"], state["torch"], state["digest"]
-        progress = state["progress"]
+        found, torch_version, progress = state["fingerprint"], state["torch"], state["progress"]
+        digest = state.pop("digest")
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"it is damaged: {' '.join(str(error).split())[:120]}") from None
     if found != fingerprint:
         raise ValueError("it belongs to another training")
     if torch_version != torch.__version__:
         raise ValueError(f"it was made by torch {torch_version}, this is {torch.__version__}")
-    if digest != _digest(tensors):
+    if digest != _digest(tensors, state):
         raise ValueError("it is damaged: its numbers are not those that were written")
     return Checkpoint(tensors, progress)
 
@@ -94,7 +95,8 @@ def read(path: Path, fingerprint: str) -> bytes:
         return b""
     except (OSError, ValueError) as error:
         aside = path / f"{FILE}.set-aside"
-        (path / FILE).replace(aside)
+        with contextlib.suppress(OSError):  # a checkpoint is a saving, never a need
+            (path / FILE).replace(aside)
         _warn(f"the checkpoint in {path} cannot be used: {error}; set aside as {aside.name}, training starts anew")
         return b""
     return content
@@ -108,8 +110,8 @@ def prune(kept: int = KEPT) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    total = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], state: dict[str, Any]) -> str:
+    total = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -51,7 +51,8 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
     Raises UserError before an update that would not be finite.
     """
     steps = math.ceil(len(lesson) / settings.batch_size)  # an epoch, of batches as even as can be
-    with progress.bar(settings.epochs * len(lesson), "train", "paintings", silent=not team.leads) as bar:
+    total, done = settings.epochs * len(lesson), len(lesson) * pupil.step // steps
+    with progress.bar(total, "train", "paintings", silent=not team.leads, done=done) as bar:
         for epoch in range(pupil.step // steps, settings.epochs):
             order = torch.randperm(len(lesson), generator=generator(settings.seed, ORDER, epoch))
             for step in range(pupil.step % steps, steps):
@@ -65,8 +66,6 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
                     seen = [total / len(lesson) for total in pupil.sums]
                     pupil.history.append([epoch + 1, *seen, *validate(pupil, settings, unseen, team), rate])
                 save()
-                if bar.n == 0:  # resumed: what was done before counts neither as work nor as time
-                    bar.initial = bar.n = bar.last_print_n = epoch * len(lesson) + int(chosen.numel()) * step
                 bar.set_postfix_str(_figures(pupil, (step + 1) / steps * len(lesson)), refresh=False)
                 bar.update(len(chosen))
 

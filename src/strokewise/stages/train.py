@@ -131,7 +131,7 @@ def train(
     with distributed.team(settings.device) as team, _reproducible(settings.threads, settings.device):
         learned = material.gather(params.network.grid, shown)
         paintings, unseen = learned.split, dataset.load("validation", params.network.grid)
-        _check_batch(settings.batch_size, len(paintings.labels), team)
+        _check_batch(params, len(paintings.labels), team)
         decided = {
             "paintings": {"train": paintings.digest, "validation": unseen.digest},
             **learned.besides,
@@ -148,14 +148,15 @@ def train(
                 diary.begin(place, {**decided, "fingerprint": fingerprint}, learner.history)
                 if begun:
                     begun(place)
-            lesson.teach(
-                learner,
-                settings,
-                Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom),
-                Lesson.of(unseen.pictures, unseen.labels, team),
-                team,
-                _saver(learner, place, fingerprint, team),
-            )
+            with _memory_told():
+                lesson.teach(
+                    learner,
+                    settings,
+                    Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom),
+                    Lesson.of(unseen.pictures, unseen.labels, team),
+                    team,
+                    _saver(learner, place, fingerprint, team),
+                )
             same = hashlib.sha256(network.weights(learner.network)).digest()
             assert distributed.tell(team, same) == same, "the processes have drifted apart"
             if team.leads:
@@ -216,13 +217,27 @@ def _keep_memory() -> None:
         c_library.mallopt(M_TRIM_THRESHOLD, LARGEST)
 
 
-def _check_batch(batch_size: int, paintings: int, team: Team) -> None:
-    needed = 2 * team.size  # batch normalisation measures a spread
+def _check_batch(params: Params, paintings: int, team: Team) -> None:
+    each = 2 if params.network.normalisation == "batch" else 1  # which measures a spread
+    batch_size, needed = params.train.batch_size, each * team.size
     if min(batch_size, paintings) < needed:
         raise ParamsError(
-            f"train.batch_size is {batch_size}, with {paintings} paintings on {team.size} processes; each needs two "
+            f"train.batch_size is {batch_size}, with {paintings} paintings on {team.size} processes; each needs {each} "
             f"at every step: take at least {needed} of both, or fewer processes"
         )
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """Too little of it is the user's to mend; torch has no class of its own for the memory of a CPU."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "alloc" not in str(error):
+            raise
+        raise UserError(
+            "there is too little memory for one step; lower train.batch_size, network.grid or network.width"
+        ) from None
 
 
 def _check_agreed(fingerprint: str, team: Team) -> None:
@@ -272,5 +287,6 @@ def _write(learner: Pupil, folder: Path, known: dict[str, Any]) -> None:
             (fresh / diary.CURVES).write_text(diary.text(learner.history), encoding="utf-8")
     except OSError as error:
         raise ModelError(
-            f"{folder} cannot be written: {error.strerror}; make room, then start the same command again: it goes on"
+            f"{folder} cannot be written: {error.strerror}; make room, then start the same command again: it goes on "
+            "from the last checkpoint that could be written"
         ) from None
