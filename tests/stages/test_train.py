@@ -303,25 +303,31 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_kill_at_random_moments_changes_no_byte(yard: Path, root: Path) -> None:
-    words, environment = command(root, "train.epochs=100")
+def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> None:
+    words, environment = command(root, "train.epochs=500")
     often = (
         "from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; "
         "from strokewise.__main__ import main; main()"
     )
     words = ["-c", often, *words[2:]]
-    started = time.monotonic()
     subprocess.run([sys.executable, *words], env=environment, check=True)
-    took = time.monotonic() - started
     whole = model()
-    lot = random.Random(0)  # noqa: S311
     for path in [*Path(".strokewise").glob("checkpoints/*/*"), *Path("data/model").iterdir()]:
         path.unlink()
-    for kind in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+
+    def saved() -> list[int]:
+        return [path.stat().st_mtime_ns for path in Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")]
+
+    lot = random.Random(0)  # noqa: S311
+    for kind in (signal.SIGKILL, signal.SIGINT) * 5:
+        before = saved()
         running = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.DEVNULL)
-        time.sleep(lot.uniform(0.3, 0.9) * took)
+        while saved() == before and running.poll() is None:
+            time.sleep(0.01)
+        time.sleep(lot.uniform(0, 0.25))
+        assert running.poll() is None, "it ended before it could be killed"
         running.send_signal(kind)
-        assert running.wait() in (-9, 130, 0)  # 0: it was quicker this time
+        assert running.wait() in (-9, 130)
     subprocess.run([sys.executable, *words], env=environment, check=True)
     assert model() == whole
 
@@ -342,8 +348,11 @@ def test_two_processes_learn_as_one(yard: Path, root: Path, precision: str, epoc
 
 
 @contextmanager
-def pair(root: Path, *each: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Two processes that train together, each with a parameter of its own; none outlives the block."""
+def pair(root: Path, *each: str, second: str = ".") -> Iterator[list[subprocess.Popen[str]]]:
+    """Two processes that train together, each with a parameter of its own; none outlives the block.
+
+    The second works in the folder `second`.
+    """
     team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"}
     started = []
     for rank, own in enumerate(each):
@@ -351,7 +360,11 @@ def pair(root: Path, *each: str) -> Iterator[list[subprocess.Popen[str]]]:
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         started.append(
             subprocess.Popen(
-                [sys.executable, *words], env=environment | team | place, stderr=subprocess.PIPE, text=True
+                [sys.executable, *words],
+                env=environment | team | place,
+                cwd=second if rank else ".",
+                stderr=subprocess.PIPE,
+                text=True,
             )
         )
     try:
@@ -360,6 +373,17 @@ def pair(root: Path, *each: str) -> Iterator[list[subprocess.Popen[str]]]:
         for process in started:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.slow
+def test_only_the_first_process_writes(yard: Path, root: Path) -> None:
+    shutil.copytree(yard, "second")
+    before = sorted(Path("second").rglob("*"))
+    with pair(root, "train.epochs=3", "train.epochs=3", second="second") as running:
+        ended = [process.communicate(timeout=120) for process in running]
+        assert [process.returncode for process in running] == [0, 0], ended
+    assert sorted(Path("second").rglob("*")) == before
+    assert set(model()) >= {"model.safetensors", "history.csv"}
 
 
 @pytest.mark.slow
