@@ -78,6 +78,13 @@ def test_a_damaged_one_is_set_aside(place: Path, spoil, capsys: pytest.CaptureFi
     assert checkpoint.read(place, "ours") == b""  # and it is not found again
 
 
+def test_what_cannot_be_set_aside_is_no_obstacle(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint.write(place, _half(checkpoint.pack(HELD, "ours")))
+    (place / "checkpoint.safetensors.set-aside" / "something").mkdir(parents=True)
+    assert checkpoint.read(place, "ours") == b""
+    assert "not set aside (Is a directory), training starts anew" in capsys.readouterr().err
+
+
 def test_a_foreign_one_is_set_aside(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint.write(place, checkpoint.pack(HELD, "theirs"))
     assert checkpoint.read(place, "ours") == b""

@@ -38,12 +38,12 @@ def digest(painting: Painting) -> str:
 def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
     catalogue: Catalogue = request.getfixturevalue("catalogue")  # as arguments, hypothesis would print them whole
     generate = changed(request.getfixturevalue("defaults"), **values)
-    inked: list[tuple[float, float]] = []
+    inked: list[tuple[float, float, float]] = []
     original = ink.stroked
 
     def watched(mask: Any, run: Any, pen: float, pressure: float, rng: Any) -> None:
         half = max(1, round(pen * (1 + pressure))) / 2  # of the pen at its widest
-        inked.append((run.min() / (1 << ink.SUBPIXEL) - half, run.max() / (1 << ink.SUBPIXEL) + half))
+        inked.append((run.min() / (1 << ink.SUBPIXEL), run.max() / (1 << ink.SUBPIXEL), half))
         original(mask, run, pen, pressure, rng)
 
     ink.stroked = watched
@@ -52,8 +52,11 @@ def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) ->
     finally:
         ink.stroked = original
     free = ink.MARGIN - 1  # less than a pixel goes for whole pens and flat bends
-    assert min(least for least, _ in inked) >= free, "ink at the canvas's edge"
-    assert max(most for _, most in inked) <= generate.canvas - free, "ink at the canvas's edge"
+    for least, most, half in inked:
+        assert least >= ink.MARGIN - 0.1
+        assert most <= generate.canvas - ink.MARGIN + 0.1
+        assert least - half >= free, "ink at the canvas's edge"
+        assert most + half <= generate.canvas - free, "ink at the canvas's edge"
     scene = painting.scene
     assert scene.dtype == np.uint8
     assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))

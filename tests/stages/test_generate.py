@@ -166,6 +166,7 @@ def test_a_preview_shows_every_shape_and_touches_nothing(
 ) -> None:
     rows: list[int] = []
     sheet = figures.sheet
+    monkeypatch.setattr(stage, "COLUMNS", 3)
     monkeypatch.setattr(
         figures, "sheet", lambda scenes, *rest, **more: (rows.extend(map(len, scenes)), sheet(scenes, *rest, **more))
     )

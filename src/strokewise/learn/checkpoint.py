@@ -5,7 +5,6 @@ What cannot be used is set aside with a line of warning and training begins anew
 need. No pickle: safetensors, with the text as JSON in its one metadata key.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -94,10 +93,12 @@ def read(path: Path, fingerprint: str) -> bytes:
     except FileNotFoundError:
         return b""
     except (OSError, ValueError) as error:
-        aside = path / f"{FILE}.set-aside"
-        with contextlib.suppress(OSError):  # a checkpoint is a saving, never a need
-            (path / FILE).replace(aside)
-        _warn(f"the checkpoint in {path} cannot be used: {error}; set aside as {aside.name}, training starts anew")
+        kept = f"set aside as {FILE}.set-aside"
+        try:
+            (path / FILE).replace(path / f"{FILE}.set-aside")
+        except OSError as hindrance:  # a checkpoint is a saving, never a need
+            kept = f"not set aside ({hindrance.strerror})"
+        _warn(f"the checkpoint in {path} cannot be used: {error}; {kept}, training starts anew")
         return b""
     return content
 

@@ -51,8 +51,8 @@ def teach(pupil: Pupil, settings: Train, lesson: Lesson, unseen: Lesson, team: T
     Raises UserError before an update that would not be finite.
     """
     steps = math.ceil(len(lesson) / settings.batch_size)  # an epoch, of batches as even as can be
-    total, done = settings.epochs * len(lesson), len(lesson) * pupil.step // steps
-    with progress.bar(total, "train", "paintings", silent=not team.leads, done=done) as bar:
+    looks, before = settings.epochs * len(lesson), len(lesson) * pupil.step // steps
+    with progress.bar(looks, "train", "paintings", silent=not team.leads, done=before) as bar:
         for epoch in range(pupil.step // steps, settings.epochs):
             order = torch.randperm(len(lesson), generator=generator(settings.seed, ORDER, epoch))
             for step in range(pupil.step % steps, steps):

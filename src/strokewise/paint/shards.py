@@ -24,7 +24,7 @@ from strokewise.errors import UserError
 from strokewise.paint import painter
 from strokewise.paint.outlines import Catalogue
 
-CACHE = 2**18  # bytes of scenes that are painted before they are encoded: each by itself runs faster than in turns
+CACHE = 2**18  # bytes of grey scenes that are painted before they are encoded: each by itself runs faster than in turns
 LOOK_EVERY_S = 0.2  # seconds between two looks at how far the workers are
 
 
