@@ -14,7 +14,7 @@ KINDS = {**doodles.COMPOSED, **doodles.DRAWN}
 
 
 def kinds(catalogue: Catalogue) -> set[str]:
-    return {doodles.doodle(catalogue, float(lot), np.random.default_rng(1))[0] for lot in LOTS}
+    return {doodles.doodle(catalogue, float(lot), np.random.default_rng(1)).kind for lot in LOTS}
 
 
 def test_every_kind_is_drawn(catalogue: Catalogue) -> None:
@@ -22,7 +22,7 @@ def test_every_kind_is_drawn(catalogue: Catalogue) -> None:
 
 
 def test_a_kind_with_the_name_of_a_shape_is_no_doodle(catalogue: Catalogue) -> None:
-    named = replace(catalogue, shapes=(*catalogue.shapes, "spiral"))
+    named = replace(catalogue, shapes=(*catalogue.shapes, "spiral"), outlines=(*catalogue.outlines, ()))
     assert kinds(catalogue) - kinds(named) == {"spiral"}
 
 
@@ -40,7 +40,7 @@ def test_a_sketch_is_finite_lines_of_some_length(kind: str) -> None:
 
 def test_a_doodle_fills_the_frame_of_an_outline(catalogue: Catalogue) -> None:
     for lot in LOTS[::4]:
-        points = doodles.doodle(catalogue, float(lot), np.random.default_rng(3))[1].points
+        points = doodles.doodle(catalogue, float(lot), np.random.default_rng(3)).strokes.points
         assert max(np.ptp(points.real), np.ptp(points.imag)) == pytest.approx(2)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strokewise.paint import ink, painter
+from strokewise.paint import ink, manner, painter
 from strokewise.paint.outlines import Catalogue
 from strokewise.paint.painter import FACTORS, Painting
 from strokewise.params import Generate, Hand, Ink
@@ -29,6 +29,10 @@ def changed(generate: Generate, **values: Any) -> Generate:
 
 def still(generate: Generate, **values: Any) -> Generate:
     return changed(generate, imprecision=0.0, **values)
+
+
+def named(start: str) -> set[str]:
+    return {name for name in FACTORS if name.startswith(start)}
 
 
 def digest(painting: Painting) -> str:
@@ -143,8 +147,9 @@ def test_without_imprecision_all_of_the_outline_is_inked(catalogue: Catalogue, d
         painting = painter.paint(catalogue, still(defaults), "train", index)
         for outline in catalogue.outlines[painting.label]:
             if outline.variant == painting.factors["variant"]:
-                manner = ink.manner(painter.knobs(still(defaults))[1], [0.5] * ink.LOTS, 128, np.random.default_rng(0))
-                scale, shift, _ = ink.place(outline.strokes.points, manner, defaults.canvas)
+                knobs, lots = painter.knobs(still(defaults))[1], [0.5] * manner.LOTS
+                how = manner.manner(knobs, lots, 128, True, np.random.default_rng(0))
+                scale, shift, _ = ink.place(outline.strokes.points, how, defaults.canvas)
                 x, y = np.rint(np.stack([(p := outline.strokes.points * scale + shift).real, p.imag])).astype(int)
                 assert painting.scene[y, x].max() < 200, outline.variant
 
@@ -161,9 +166,9 @@ def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults:
         moved |= {name for name in FACTORS if plain[name] != inked[name]}
     assert moved <= {
         "place": {"size", "x", "y"},
-        "fill": {"fill", "shade"},
-        "paper": {"paper", "light", "dark", "inverted"},
-        "colour": {"coloured"},
+        "fill": {"fill", "shade", "hatch_angle", "hatch_apart", "hatch_over"},
+        "paper": {"paper", "light", "dark", "inverted", "grain", *named("ruling"), *named("shadow")},
+        "colour": {"coloured", *named("cast"), *named("tint")},
         "strays": {"strays", "neighbour"},
     }.get(knob, {knob})
     assert moved
@@ -173,7 +178,7 @@ def test_a_drawing_is_as_small_on_a_large_canvas(catalogue: Catalogue, defaults:
     knobs = painter.knobs(defaults)[1]
     lots = [0.5, 0.5, 0.5, 0.0]
     for canvas, size in ((64, 0.3), (128, 38 / 128), (2048, 38 / 2048)):
-        assert ink.manner(knobs, lots, canvas, np.random.default_rng(0)).size == pytest.approx(size)
+        assert manner.manner(knobs, lots, canvas, True, np.random.default_rng(0)).size == pytest.approx(size)
 
 
 def test_shapes_take_turns_and_doodles_take_two(catalogue: Catalogue) -> None:

@@ -1,52 +1,82 @@
 """What is none of the shapes, for `other`: ideal strokes out, which the hand then draws like any shape's.
 
-    doodle(catalogue, lot, rng) -> (name of the kind, Strokes)
+    doodle(catalogue, lot, rng) -> Doodle(kind, names of the shapes in it, Strokes)
 
 A kind that carries the name of a shape in the catalogue is left out: with a folder `pentagon`, pentagons are no
 doodles. Here are the kinds that are made of shapes; those that are drawn from nothing are in `sketches.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from strokewise.paint import sketches
-from strokewise.paint.outlines import Catalogue, Outline
+from strokewise.paint.outlines import Catalogue
 from strokewise.paint.sketches import Lines
 from strokewise.paint.strokes import Piece, Strokes, assemble, distinct, edges_of, length
 
 
-def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> tuple[str, Strokes]:
+@dataclass(frozen=True, eq=False)
+class Doodle:
+    """What is none of the shapes, as a hand is to draw it."""
+
+    kind: str
+    contains: str
+    """Names of the shapes that it is made of, in the order of drawing, with a + between; empty for none."""
+    strokes: Strokes
+
+
+def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> Doodle:
     """One doodle, of the kind that `lot` from [0, 1) falls on; those that contain shapes are more frequent."""
     composed = {kind: weight for kind, (_, weight) in COMPOSED.items() if any(catalogue.outlines)}
     kinds = {kind: weight for kind, weight in {**composed, **DRAWN}.items() if kind not in catalogue.shapes}
     bounds = np.cumsum(list(kinds.values()))
     kind = list(kinds)[int(np.searchsorted(bounds[:-1], lot * bounds[-1], side="right"))]
-    if kind in COMPOSED:
-        outlines = [outline for variants in catalogue.outlines for outline in variants]
-        return kind, assemble(COMPOSED[kind][0](outlines, rng))
-    return kind, assemble(_cut(sketches.KINDS[kind](rng)))
+    shapes = Shapes(catalogue, rng)
+    pieces = COMPOSED[kind][0](shapes, rng) if kind in COMPOSED else _cut(sketches.KINDS[kind](rng))
+    return Doodle(kind, "+".join(shapes.drawn), assemble(pieces))
 
 
-def several(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+class Shapes:
+    """The shapes of a catalogue to make doodles of, and which of them were drawn."""
+
+    def __init__(self, catalogue: Catalogue, rng: np.random.Generator) -> None:
+        named = zip(catalogue.shapes, catalogue.outlines, strict=True)
+        self._all = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
+        self._rng = rng
+        self.drawn: list[str] = []
+
+    def draw(self) -> list[Piece]:
+        """One of them, stretched a little; what is easy is doodled more."""
+        simple = np.cumsum([1 / len(strokes.first) for _, strokes in self._all])
+        shape, strokes = self._all[int(np.searchsorted(simple[:-1], self._rng.random() * simple[-1]))]
+        self.drawn.append(shape)
+        wide, high = np.exp(self._rng.uniform(-0.5, 0.5, 2))
+        points = wide * strokes.points.real + 1j * high * strokes.points.imag
+        edges = [points[a : b + 1] for a, b in zip(strokes.first.tolist(), strokes.last.tolist(), strict=True)]
+        return [(edges[one:end], closed, bool(strokes.cornered[one])) for one, end, closed in strokes.parts]
+
+
+def several(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """Two to four shapes side by side, overlapping or not."""
     pieces: list[Piece] = []
     at = 0j
     for _ in range(int(rng.integers(2, 5))):
-        pieces += _moved(_shape(outlines, rng), float(rng.uniform(0.35, 1.0)), at)
+        pieces += _moved(shapes.draw(), float(rng.uniform(0.35, 1.0)), at)
         at += rng.uniform(0.8, 2.2) * _way(rng)
     return pieces
 
 
-def nested(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+def nested(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """A shape within another."""
-    inner = _moved(_shape(outlines, rng), float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _way(rng))
-    return _shape(outlines, rng) + inner
+    outer, inner = shapes.draw(), shapes.draw()
+    return outer + _moved(inner, float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _way(rng))
 
 
-def struck(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+def struck(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """A shape with a line or more right through or beside it."""
-    shape = _shape(outlines, rng)
+    shape = shapes.draw()
     lines: Lines = []
     for _ in range(int(rng.integers(1, 4))):
         way, middle = _way(rng), complex(*rng.uniform(-0.7, 0.7, 2))
@@ -54,29 +84,19 @@ def struck(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
     return shape + _cut(lines)
 
 
-def half(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+def half(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """Less than half of a shape."""
-    line = max((distinct(np.concatenate(edges)) for edges, _, _ in _shape(outlines, rng)), key=length)
+    line = max((distinct(np.concatenate(edges)) for edges, _, _ in shapes.draw()), key=length)
     count = max(4, round(len(line) * float(rng.uniform(0.25, 0.5))))
     return _cut([(np.roll(line[:-1], int(rng.integers(len(line))))[:count], False)])
 
 
-def face(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
+def face(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """A shape with eyes and a mouth."""
     eye = float(rng.uniform(0.05, 0.12))
     mouth = sketches.arc(0.1j, 0.4, 0.35, 20, 160) if rng.random() < 0.7 else sketches.arc(0.6j, 0.4, 0.3, 200, 340)
     eyes = [sketches.ring(place, eye, eye) for place in (-0.3 - 0.25j, 0.3 - 0.25j)]
-    return _shape(outlines, rng) + _cut([*eyes, (mouth, False)])
-
-
-def _shape(outlines: list[Outline], rng: np.random.Generator) -> list[Piece]:
-    """A shape of the catalogue, stretched a little."""
-    simple = np.cumsum([1 / len(outline.strokes.first) for outline in outlines])  # what is easy is doodled more
-    strokes = outlines[int(np.searchsorted(simple[:-1], rng.random() * simple[-1]))].strokes
-    wide, high = np.exp(rng.uniform(-0.5, 0.5, 2))
-    points = wide * strokes.points.real + 1j * high * strokes.points.imag
-    edges = [points[a : b + 1] for a, b in zip(strokes.first.tolist(), strokes.last.tolist(), strict=True)]
-    return [(edges[one:end], closed, bool(strokes.cornered[one])) for one, end, closed in strokes.parts]
+    return shapes.draw() + _cut([*eyes, (mouth, False)])
 
 
 def _moved(pieces: list[Piece], scale: float, to: complex) -> list[Piece]:
@@ -91,7 +111,7 @@ def _way(rng: np.random.Generator) -> complex:
     return complex(np.exp(2j * np.pi * rng.random()))
 
 
-Composed = Callable[[list[Outline], np.random.Generator], list[Piece]]
+Composed = Callable[[Shapes, np.random.Generator], list[Piece]]
 COMPOSED: dict[str, tuple[Composed, float]] = {
     "several": (several, 7),
     "nested": (nested, 2.5),

@@ -2,17 +2,16 @@
 
     line (Q,) complex x + iy in any frame, breaks, areas  ->  mask uint8 (C, C), 0 bare paper, 255 full ink
 
-`Manner` says how one painting is inked; `paper.py` makes a scene of the mask.
+`Manner` (`manner.py`) says how one painting is inked; `paper.py` makes a scene of the mask.
 """
 
-import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise.paint.manner import Manner
 from strokewise.paint.strokes import Indices, Points, course
 
 Image = NDArray[np.uint8]
@@ -20,94 +19,8 @@ Fixed = NDArray[np.int32]  # (n, 1, 2) points in 1/16 pixels
 SUBPIXEL = 4  # bits that OpenCV takes for the fraction of a pixel
 FLAT = 0.3 * (1 << SUBPIXEL)  # bends below a third of a pixel are not drawn
 MARGIN = 2.0  # pixels between the pen's edge and the edge of the canvas
-SMALL = 38.0  # pixels, the longest side of the smallest painting, but on a small canvas no more than 0.3 of it
 SMALLEST = 16.0  # pixels: no longest side is shorter
 LEGIBLE = 8.0  # pixels, its shortest side, where the canvas allows it
-FILLS = ("none", "solid", "hatched", "scribbled")
-PAPERS = ("plain", "lined", "squared", "photographed")
-LOTS = 4  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How one painting is inked; every field is a column of the data set."""
-
-    size: float
-    """Longest side, as a share of what fits on the canvas."""
-    x: float
-    """Place in the room that is left, 0 at the left."""
-    y: float
-    """The same, 0 at the top."""
-    pen: float
-    """Width of the pen, as a share of the drawing's longest side, unless that would hide the shape."""
-    pressure: float
-    """How much the width swells and shrinks along a stroke, as a share of it."""
-    breaks: int
-    """Places in each stroke where the pen gave no ink."""
-    bleeding: float
-    """Standard deviation of the ink's spread, in widths of the pen."""
-    fill: str
-    """One of `FILLS`."""
-    shade: float
-    """Strength of the filling against the line's."""
-    paper: str
-    """One of `PAPERS`."""
-    light: int
-    """Grey of the bare paper, before it is photographed."""
-    dark: int
-    """Grey of the ink."""
-    inverted: bool
-    """Light ink on dark paper."""
-    coloured: bool
-    """An RGB scene, with a cast on the paper and coloured ink."""
-    strays: int
-    """Stray marks."""
-    neighbour: bool
-    """A line of a neighbouring drawing at the edge of the canvas."""
-
-
-@dataclass(frozen=True, eq=False)
-class Knobs:
-    """How much of each, 0 none, 1 as on people's tables. See `params.Ink`."""
-
-    place: float
-    pen: float
-    pressure: float
-    breaks: float
-    bleeding: float
-    fill: float
-    paper: float
-    colour: float
-    strays: float
-
-
-def manner(knobs: Knobs, lots: list[float], canvas: int, rng: np.random.Generator) -> Manner:
-    """Draw how one painting will be inked. `lots`: `LOTS` numbers from [0, 1), as for `habit.habit`.
-
-    With every knob at 0: a black pen on white paper, in the middle.
-    """
-    small = min(0.3, SMALL / canvas)
-    u = rng.random(22).tolist()
-    paper, place = min(1.0, knobs.paper), min(1.0, knobs.place)
-    filled = lots[1] < 0.15 * knobs.fill
-    return Manner(
-        size=0.8 + place * (small + (1 - small) * lots[3] ** 0.7 - 0.8),
-        x=0.5 + place * (u[1] - 0.5),
-        y=0.5 + place * (u[2] - 0.5),
-        pen=0.036 * math.exp(min(1.5, knobs.pen) * 1.15 * (2 * lots[0] - 1)),
-        pressure=min(0.7, knobs.pressure * 0.6 * u[3]) * (u[4] < 0.4),
-        breaks=min(6, int(1 + 4 * knobs.breaks * u[5])) * (u[6] < 0.08 * knobs.breaks),
-        bleeding=min(0.5, knobs.bleeding * 0.3 * u[7]) * (u[8] < 0.5),
-        fill=FILLS[1 + int(3 * u[9])] if filled else FILLS[0],
-        shade=(1.0 - 0.7 * u[12] * (u[13] < 0.5)) if filled else 0.0,
-        paper=PAPERS[1 + int(3 * u[11])] if lots[2] < 0.35 * paper else PAPERS[0],
-        light=255 - round(paper * 60 * u[14]) * (u[15] < 0.6),
-        dark=round(paper * 90 * u[16]) * (u[17] < 0.7),
-        inverted=u[18] < 0.2 * paper,
-        coloured=u[19] < 0.2 * knobs.colour,
-        strays=int(1 + 3 * u[20]) * (u[21] < 0.05 * knobs.strays),
-        neighbour=u[0] < 0.03 * knobs.strays,
-    )
 
 
 def inked(
@@ -208,19 +121,18 @@ def filled(
     cv2.fillPoly(area, [fixed(polygon) for polygon in areas], how.shade * 255, cv2.LINE_AA, SUBPIXEL)
     if how.fill == "solid":
         return area
-    angle, wide, ragged = rng.random(3).tolist()
-    spacing = max(2.2 * pen, min(box) * (0.06 + 0.12 * wide), 3.0)
+    spacing = max(2.2 * pen, min(box) * how.hatch_apart, 3.0)
     lines = np.zeros_like(area)
-    for line in hatching(np.concatenate(areas), np.pi * angle, spacing, how.fill == "scribbled", rng):
+    for line in hatching(np.concatenate(areas), how.hatch_angle, spacing, how.fill == "scribbled", rng):
         _line(lines, fixed(line), pen)
-    if ragged < 0.4:  # does not mind the border
+    if how.hatch_over:
         cv2.dilate(area, np.ones((3, 3), np.uint8), area, iterations=1 + round(spacing / 4))
     return np.asarray(cv2.min(lines, area), dtype=np.uint8)
 
 
 def hatching(points: Points, angle: float, spacing: float, joined: bool, rng: np.random.Generator) -> list[Points]:
-    """Lines `spacing` apart across the box of `points`, each shaken a little; joined, they are one zigzag."""
-    along = np.exp(1j * angle)
+    """Lines `spacing` apart, at `angle` degrees, across `points`, each shaken a little; joined, they are one zigzag."""
+    along = np.exp(1j * np.radians(angle))
     turned = points / along  # now the lines lie level
     at = np.arange(float(turned.imag.min()), float(turned.imag.max()), spacing)[:200]
     ends = np.array([float(turned.real.min()), float(turned.real.max())])

@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 
 from strokewise import params
 from strokewise.dataset import OTHER
-from strokewise.paint import doodles, habit, hand, ink, paper
+from strokewise.paint import doodles, habit, hand, ink, manner, paper
 from strokewise.paint.outlines import Catalogue
 
 DOODLES = 2  # turns of `other` for one of a shape: two dozen kinds of doodles have to share them
 BLOCK = 24  # paintings of a shape over which each of these numbers is spread
-DIMENSIONS = 1 + habit.LOTS + ink.LOTS
+DIMENSIONS = 1 + habit.LOTS + manner.LOTS
 SPLITS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
 FACTORS: dict[str, type] = {
-    "variant": str,
+    "variant": str,  # of the shape, or the kind of doodle
+    "contains": str,  # the shapes that a doodle is made of, as "heart+star"
     **get_type_hints(habit.Habit),
-    **get_type_hints(ink.Manner),
+    **get_type_hints(manner.Manner),
 }
 """The columns that every painting has, in their order."""
 
@@ -47,23 +48,25 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     label, turn = whose_turn(catalogue, index)
     which, *lots = spread(generate.seed, SPLITS[split], label, turn)
     if catalogue.shapes[label] == OTHER:
-        variant, strokes = doodles.doodle(catalogue, which, rng)
+        doodle = doodles.doodle(catalogue, which, rng)
+        variant, contains, strokes = doodle.kind, doodle.contains, doodle.strokes
         allowed = (0.5, 2.0), doodles.UPRIGHT.get(variant, 180.0), variant != "letters"
+        fillable = len(strokes.parts) == 1  # a filling would hide the doodle that one shape within another is
     else:
         outlines = catalogue.outlines[label]
         outline = outlines[int(which * len(outlines))]
-        variant, strokes = outline.variant, outline.strokes
+        variant, contains, strokes = outline.variant, "", outline.strokes
         allowed = outline.stretch, outline.turn, outline.mirror
+        fillable = True
+    fillable = fillable and any(closed for _, _, closed in strokes.parts)
     hand_knobs, ink_knobs = knobs(generate)
     drawing = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
-    inking = ink.manner(ink_knobs, lots[habit.LOTS :], generate.canvas, rng)
+    inking = manner.manner(ink_knobs, lots[habit.LOTS :], generate.canvas, fillable, rng)
     drawn = hand.draw(strokes, drawing, rng)
-    # a filling would hide the doodle that one shape within another is
-    fills = inking.fill != ink.FILLS[0] and (catalogue.shapes[label] != OTHER or len(strokes.parts) == 1)
-    areas = drawn.areas if fills else []
+    areas = drawn.areas if inking.fill != "none" else []
     mask = ink.inked(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
     scene = paper.on_paper(mask, inking, rng)
-    return Painting(scene, label, {"variant": variant, **vars(drawing), **vars(inking)})
+    return Painting(scene, label, {"variant": variant, "contains": contains, **vars(drawing), **vars(inking)})
 
 
 def whose_turn(catalogue: Catalogue, index: int) -> tuple[int, int]:
@@ -102,10 +105,10 @@ def _hypercube(seed: int, split: int, label: int, block: int) -> NDArray[np.floa
 
 
 @lru_cache(maxsize=16)
-def knobs(generate: params.Generate) -> tuple[habit.Knobs, ink.Knobs]:
+def knobs(generate: params.Generate) -> tuple[habit.Knobs, manner.Knobs]:
     """Every knob as a number: its own where it is set, else the dial `imprecision`."""
     dial = generate.imprecision
     return (
         habit.Knobs(**{name: dial if value is None else value for name, value in generate.hand}),
-        ink.Knobs(**{name: dial if value is None else value for name, value in generate.ink}),
+        manner.Knobs(**{name: dial if value is None else value for name, value in generate.ink}),
     )

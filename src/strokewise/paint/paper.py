@@ -9,56 +9,49 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.paint.ink import Image, Manner
+from strokewise.paint.ink import Image
+from strokewise.paint.manner import Manner
 from strokewise.paint.strokes import course
-
-GRAIN = 3.0  # grey levels, the standard deviation of the worst sensor's grain
 
 
 def on_paper(mask: Image, how: Manner, rng: np.random.Generator) -> Image:
     """Lay the ink on the paper that `how` asks for."""
-    tones = _casts(how, rng) if how.coloured else [_tones(how)]
-    if how.paper == "plain":
-        planes = [cv2.LUT(mask, _ramp(*tone)) for tone in tones]
-    else:
-        light = sheet(len(mask), how, rng)
-        planes = [cv2.multiply(cv2.LUT(mask, _ramp(*tone)), light, scale=1 / 255, dtype=cv2.CV_8U) for tone in tones]
-        if how.paper == "photographed":
-            planes = [cv2.add(plane, _grain(len(mask), rng), dtype=cv2.CV_8U) for plane in planes]
+    tones = _casts(how) if how.coloured else [(how.light, how.dark)]
+    ramps = [_ramp(dark, light) if how.inverted else _ramp(light, dark) for light, dark in tones]
+    planes = [cv2.LUT(mask, ramp) for ramp in ramps]
+    if how.paper != "plain":
+        light = sheet(len(mask), how)
+        planes = [cv2.multiply(plane, light, scale=1 / 255, dtype=cv2.CV_8U) for plane in planes]
+    if how.grain:
+        planes = [cv2.add(plane, _grain(len(mask), how.grain, rng), dtype=cv2.CV_8U) for plane in planes]
     return np.asarray(planes[0] if len(planes) == 1 else cv2.merge(planes), dtype=np.uint8)
 
 
-def sheet(canvas: int, how: Manner, rng: np.random.Generator) -> Image:
+def sheet(canvas: int, how: Manner) -> Image:
     """What the paper leaves of the light, 255 all: ruling, and in a photograph uneven shade. uint8 (C, C)."""
-    u = rng.random(10).tolist()
+    light = np.full((canvas, canvas), 255, dtype=np.uint8)
     if how.paper == "photographed":
-        corners = 1 - 0.45 * u[0] * np.array(u[6:10], dtype=np.float32).reshape(2, 2)
-        light = cv2.convertScaleAbs(cv2.resize(255 * corners, (canvas, canvas), interpolation=cv2.INTER_LINEAR))
-    else:
-        light = np.full((canvas, canvas), 255, dtype=np.uint8)
-    if how.paper in ("lined", "squared") or u[1] < 0.25:
-        faint = 1 - (0.04 + 0.16 * u[2])
-        apart = max(6, round(canvas * (0.06 + 0.14 * u[3])))
+        shadow = [[how.shadow_top_left, how.shadow_top_right], [how.shadow_bottom_left, how.shadow_bottom_right]]
+        corners = 255 * (1 - np.array(shadow, dtype=np.float32))
+        light[:] = cv2.convertScaleAbs(cv2.resize(corners, (canvas, canvas), interpolation=cv2.INTER_LINEAR))
+    if how.ruling:
+        apart = max(6, round(canvas * how.ruling_apart))
         for row in range(max(1, round(canvas / 160))):
-            rows = light[round(u[4] * apart) + row :: apart]
-            rows[:] = (rows * faint).astype(np.uint8)
+            rows = light[round(how.ruling_y * apart) + row :: apart]
+            rows[:] = (rows * (1 - how.ruling)).astype(np.uint8)
             if how.paper == "squared":
-                columns = light[:, round(u[5] * apart) + row :: apart]
-                columns[:] = (columns * faint).astype(np.uint8)
-    return np.asarray(light, dtype=np.uint8)
+                columns = light[:, round(how.ruling_x * apart) + row :: apart]
+                columns[:] = (columns * (1 - how.ruling)).astype(np.uint8)
+    return light
 
 
-def _tones(how: Manner) -> tuple[int, int]:
-    """Grey of paper and of ink."""
-    return (how.dark, how.light) if how.inverted else (how.light, how.dark)
-
-
-def _casts(how: Manner, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Paper and ink for each channel: the light one loses up to a fifth of some, the dark one gains some colour."""
-    u = rng.random((2, 3))
-    light = np.rint(how.light * (1 - 0.2 * u[0] * u[0].argsort() / 2)).astype(int).tolist()
-    dark = np.rint(np.minimum(how.dark + 130 * u[1] ** 2, 150)).astype(int).tolist()
-    return list(zip(dark, light, strict=True)) if how.inverted else list(zip(light, dark, strict=True))
+def _casts(how: Manner) -> list[tuple[int, int]]:
+    """The light and the dark in each channel: the light one loses some colour, the dark one gains some."""
+    casts, tints = (how.cast_red, how.cast_green, how.cast_blue), (how.tint_red, how.tint_green, how.tint_blue)
+    return [
+        (round(how.light * (1 - cast)), min(150, round(how.dark + tint)))
+        for cast, tint in zip(casts, tints, strict=True)
+    ]
 
 
 @lru_cache(maxsize=4096)
@@ -67,11 +60,11 @@ def _ramp(paper: int, ink: int) -> Image:
     return np.rint(paper + (ink - paper) * course(256)).astype(np.uint8)
 
 
-def _grain(canvas: int, rng: np.random.Generator) -> NDArray[np.int16]:
-    """A sensor's grain: a window of a fixed field, at a strength and a place of its own."""
+def _grain(canvas: int, level: float, rng: np.random.Generator) -> NDArray[np.int16]:
+    """A sensor's grain, its standard deviation `level`: a window of a fixed field, at a place of its own."""
     x, y = rng.integers(0, 64, 2).tolist()
     window = _field(canvas)[y : y + canvas, x : x + canvas]
-    return np.asarray(np.rint(np.float32(GRAIN * rng.random()) * window).astype(np.int16))
+    return np.asarray(np.rint(np.float32(level) * window).astype(np.int16))
 
 
 @lru_cache(maxsize=2)
