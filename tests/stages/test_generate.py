@@ -273,6 +273,7 @@ def test_old_unfinished_work_is_forgotten_after_a_week(project: Path, params: Ca
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full .*; finished shards are kept in"),
         (PermissionError(errno.EACCES, "Permission denied", "data/x"), "data/x cannot be written .Permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/proc/x"), "/proc/x cannot be written .No such file"),
     ],
 )
 def test_disk_trouble_is_one_line(

@@ -37,7 +37,7 @@ COLUMNS = 12  # paintings of a shape on a sheet
 CELL = 96  # pixels of a painting on a sheet
 KEPT_S = 7 * 24 * 3600  # seconds after which the unfinished work of other parameters is thrown away
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENOENT}
 
 
 @dataclass(frozen=True)
