@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from strokewise import pictures, sheet
 from strokewise.errors import PictureError
@@ -401,6 +401,20 @@ def test_a_chunk_that_says_it_is_giant_is_not_believed() -> None:
         pictures.picture(claimed, GRID)
     unit = 1 if sys.platform == "darwin" else 1024
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 200e6
+
+
+def test_a_damaged_png_is_told_by_us_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = pictures.encode(drawn())
+    start = whole.index(b"IDAT") + 4
+    for at in range(start, len(whole) - 16, 7):
+        damaged = whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :]
+        with pytest.raises(PictureError, match="fails its own checksum"):
+            pictures.decode(damaged)
+    assert capfd.readouterr() == ("", ""), "libpng speaks for itself"
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", "caption")
+    titled = saved(Image.fromarray(drawn()), "PNG", pnginfo=info)
+    assert (pictures.decode(titled.replace(b"caption", b"capt10n")) == drawn()).all(), "no decoder needs the title"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Layouts: PNG (RFC 2083), JPEG (ITU-T T.81, annex B), GIF89a, BMP (BITMAPFILEHEAD
 """
 
 import struct
+import zlib
 from dataclasses import dataclass
 
 from strokewise.errors import PictureError
@@ -49,8 +50,12 @@ def _png(data: bytes) -> Header:
     at, kind, exif = 8, b"", False
     while kind != b"IEND" and at + 12 <= len(data):  # a chunk's length, kind and checksum
         length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 8 + length
+        needed = kind[:1].isupper() and end + 4 <= len(data)  # by every decoder, and there
+        if needed and zlib.crc32(memoryview(data)[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            raise PictureError("the PNG fails its own checksum; it is damaged: get it again")
         exif |= kind == b"eXIf"
-        at += 12 + length
+        at = end + 4
     return Header("PNG", width, height, kind == b"IEND" and at <= len(data), exif)
 
 

@@ -15,7 +15,7 @@ from strokewise.paint.painter import FACTORS
 
 Columns = dict[str, NDArray[Any]]
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the hub's words
-LISTED = 24  # of a factor's words, the most frequent, that the page names; the JSON counts all of them
+LISTED = 12  # of a factor's words, the most frequent, that the page names; the JSON counts all of them
 
 
 def card(catalogue: Catalogue, generate: params.Generate, shards: Iterable[tuple[str, Columns]]) -> dict[str, Any]:
@@ -104,7 +104,7 @@ the same parameters and the same outlines give the same bytes.
 
 def _range(factor: dict[str, Any]) -> str:
     if "values" in factor:
-        counts = sorted(factor["values"].items(), key=lambda item: -item[1])
-        words = [word or "none" for word in sorted(word for word, _ in counts[:LISTED])]
-        return ", ".join(words) + (f" and {len(counts) - LISTED:,} more" if len(counts) > LISTED else "")
+        words = sorted(factor["values"], key=lambda word: -factor["values"][word])
+        more = f" and {len(words) - LISTED:,} more" if len(words) > LISTED else ""
+        return ", ".join(word or "(none)" for word in words[:LISTED]) + more
     return f"{factor['least']:.4g} to {factor['greatest']:.4g}"
