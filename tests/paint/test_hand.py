@@ -69,7 +69,7 @@ MOVED_BY = {
     "corners": {"corners"},
     "bow": {"bow", "pinch"},
     "rounding": {"rounding"},
-    "start": {"anywhere"},
+    "start": {"start", "between", "backwards"},
     "lifting": {"lifting"},
     "overshoot": {"overshoot"},
     "closing": {"closing", "flight"},
@@ -110,7 +110,7 @@ def test_a_gap_takes_no_corner_along(outline: Outline) -> None:
     corners = {int(at) for at in strokes.first[strokes.cornered]}
     short = 0
     for seed in range(200):
-        how = replace(RULER, anywhere=0.5, closing=-0.22)
+        how = replace(RULER, start=float(rng(seed).random()), between=seed % 2 == 0, closing=-0.22)
         path = hand.ordered(strokes, how, rng(seed))
         short += len(path.index) < len(strokes.points)
         left_out = set(range(len(strokes.points))) - set(path.index.tolist())
@@ -192,22 +192,39 @@ def test_lifting_cuts_at_every_corner_and_moves_nothing(outline: Outline) -> Non
     assert drawn_length(drawn) == pytest.approx(ruled_length(outline))
 
 
+def test_the_pen_begins_where_it_says_and_goes_that_way() -> None:
+    square = assemble([edges_of(np.array([0, 1, 1 + 1j, 1j, 0]), True)])
+    count, corners = len(square.points), square.points[square.first]
+    for start in (0.0, 0.3, 0.6, 0.99):
+        at_corner, there, back = (
+            square.points[hand.ordered(square, replace(RULER, start=start, **more), rng()).index]
+            for more in ({}, {"between": True}, {"backwards": True})
+        )
+        assert at_corner[0] == corners[int(4 * start)]
+        assert there[0] == square.points[int(start * count)]
+        np.testing.assert_array_equal(back, at_corner[::-1])
+    circle = assemble([edges_of(np.exp(1j * np.linspace(0, 2 * np.pi, 200)), True)])
+    path = hand.ordered(circle, replace(RULER, start=0.25), rng())
+    assert path.index[0] == int(0.25 * len(circle.points)), "a circle has no corner to begin at"
+
+
 def test_beginning_anywhere_keeps_the_closed_outline(outline: Outline) -> None:
     wanted = {
         tuple(point) for point in np.round(np.stack([outline.strokes.points.real, outline.strokes.points.imag], 1), 9)
     }
-    for seed in range(5):
-        line = hand.draw(outline.strokes, replace(RULER, anywhere=1.0), rng(seed)).line
+    for start, between, backwards in [(0.4, False, False), (0.4, True, False), (0.9, True, True), (0.0, False, True)]:
+        how = replace(RULER, start=start, between=between, backwards=backwards)
+        line = hand.draw(outline.strokes, how, rng()).line
         assert {tuple(point) for point in np.round(np.stack([line.real, line.imag], 1), 9)} == wanted
 
 
 @pytest.mark.parametrize(("closing", "share"), [(0.15, 1.0), (-0.15, 1.0), (0.5, 1.5), (1.0, 2.0)])
-@pytest.mark.parametrize("anywhere", [0.0, 1.0])
-def test_an_open_stroke_is_drawn_again_from_its_end(closing: float, share: float, anywhere: float) -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_open_stroke_is_drawn_again_from_its_end(closing: float, share: float, backwards: bool) -> None:
     corners = np.array([0, 1, 1 + 1j, 2 + 1j])
     strokes = assemble([edges_of(corners, False)])
     for seed in range(8):
-        how = replace(RULER, closing=closing, anywhere=anywhere)
+        how = replace(RULER, closing=closing, backwards=backwards)
         path = hand.ordered(strokes, how, rng(seed))
         line = strokes.points[path.index]
         assert length(line) == pytest.approx(share * length(strokes.points), rel=0.05)

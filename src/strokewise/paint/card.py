@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from strokewise import params
 from strokewise.paint.outlines import Catalogue
-from strokewise.paint.painter import FACTORS
+from strokewise.paint.painter import FACTORS, MEANINGS
 
 Columns = dict[str, NDArray[Any]]
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the hub's words
@@ -63,7 +63,10 @@ def page(made: dict[str, Any]) -> str:
         for shape in made["shapes"]
     )
     sums = " | ".join(f"{split['paintings']:,}" for split in made["splits"].values())
-    factors = "\n".join(f"| {name} | {_range(made['factors'][name])} |" for name in FACTORS)
+    factors = "\n".join(
+        f"| {name} | {made['factors'][name]['type']} | {_range(made['factors'][name])} | {MEANINGS[name]} |"
+        for name in FACTORS
+    )
     settings = made["generate"]
     side = settings["canvas"]
     return f"""---
@@ -94,10 +97,12 @@ the same parameters and the same outlines give the same bytes.
 {shapes}
 | **all** | {sums} |
 
-`image` is the painting as painted, `label` its shape. Everything that was drawn by lot is a column:
+`image` is the painting as painted, `label` its shape. How a painting was to come out was drawn by lot, and each of
+these factors is a column; what does not apply is 0. What no column tells is where single things fell: how far each
+corner was missed, a stray mark's place, the proportions of a doodle.
 
-| factor | range |
-|---|---|
+| factor | type | range | meaning |
+|---|---|---|---|
 {factors}
 """
 

@@ -33,7 +33,7 @@ def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> Doodle
     kinds = {kind: weight for kind, weight in {**composed, **DRAWN}.items() if kind not in catalogue.shapes}
     bounds = np.cumsum(list(kinds.values()))
     kind = list(kinds)[int(np.searchsorted(bounds[:-1], lot * bounds[-1], side="right"))]
-    shapes = Shapes(catalogue, rng)
+    shapes = Shapes(catalogue)
     pieces = COMPOSED[kind][0](shapes, rng) if kind in COMPOSED else _cut(sketches.KINDS[kind](rng))
     return Doodle(kind, "+".join(shapes.drawn), assemble(pieces))
 
@@ -41,18 +41,17 @@ def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> Doodle
 class Shapes:
     """The shapes of a catalogue to make doodles of, and which of them were drawn."""
 
-    def __init__(self, catalogue: Catalogue, rng: np.random.Generator) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         named = zip(catalogue.shapes, catalogue.outlines, strict=True)
         self._all = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
-        self._rng = rng
         self.drawn: list[str] = []
 
-    def draw(self) -> list[Piece]:
+    def draw(self, rng: np.random.Generator) -> list[Piece]:
         """One of them, stretched a little; what is easy is doodled more."""
         simple = np.cumsum([1 / len(strokes.first) for _, strokes in self._all])
-        shape, strokes = self._all[int(np.searchsorted(simple[:-1], self._rng.random() * simple[-1]))]
+        shape, strokes = self._all[int(np.searchsorted(simple[:-1], rng.random() * simple[-1]))]
         self.drawn.append(shape)
-        wide, high = np.exp(self._rng.uniform(-0.5, 0.5, 2))
+        wide, high = np.exp(rng.uniform(-0.5, 0.5, 2))
         points = wide * strokes.points.real + 1j * high * strokes.points.imag
         edges = [points[a : b + 1] for a, b in zip(strokes.first.tolist(), strokes.last.tolist(), strict=True)]
         return [(edges[one:end], closed, bool(strokes.cornered[one])) for one, end, closed in strokes.parts]
@@ -63,20 +62,20 @@ def several(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     pieces: list[Piece] = []
     at = 0j
     for _ in range(int(rng.integers(2, 5))):
-        pieces += _moved(shapes.draw(), float(rng.uniform(0.35, 1.0)), at)
+        pieces += _moved(shapes.draw(rng), float(rng.uniform(0.35, 1.0)), at)
         at += rng.uniform(0.8, 2.2) * _way(rng)
     return pieces
 
 
 def nested(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """A shape within another."""
-    outer, inner = shapes.draw(), shapes.draw()
+    outer, inner = shapes.draw(rng), shapes.draw(rng)
     return outer + _moved(inner, float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _way(rng))
 
 
 def struck(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """A shape with a line or more right through or beside it."""
-    shape = shapes.draw()
+    shape = shapes.draw(rng)
     lines: Lines = []
     for _ in range(int(rng.integers(1, 4))):
         way, middle = _way(rng), complex(*rng.uniform(-0.7, 0.7, 2))
@@ -86,7 +85,7 @@ def struck(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
 
 def half(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     """Less than half of a shape."""
-    line = max((distinct(np.concatenate(edges)) for edges, _, _ in shapes.draw()), key=length)
+    line = max((distinct(np.concatenate(edges)) for edges, _, _ in shapes.draw(rng)), key=length)
     count = max(4, round(len(line) * float(rng.uniform(0.25, 0.5))))
     return _cut([(np.roll(line[:-1], int(rng.integers(len(line))))[:count], False)])
 
@@ -96,7 +95,7 @@ def face(shapes: Shapes, rng: np.random.Generator) -> list[Piece]:
     eye = float(rng.uniform(0.05, 0.12))
     mouth = sketches.arc(0.1j, 0.4, 0.35, 20, 160) if rng.random() < 0.7 else sketches.arc(0.6j, 0.4, 0.3, 200, 340)
     eyes = [sketches.ring(place, eye, eye) for place in (-0.3 - 0.25j, 0.3 - 0.25j)]
-    return shapes.draw() + _cut([*eyes, (mouth, False)])
+    return shapes.draw(rng) + _cut([*eyes, (mouth, False)])
 
 
 def _moved(pieces: list[Piece], scale: float, to: complex) -> list[Piece]:

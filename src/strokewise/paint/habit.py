@@ -5,6 +5,7 @@ Knobs (how much of each imprecision) + what the shape allows + chance -> Habit, 
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, get_type_hints
 
 import numpy as np
 
@@ -20,53 +21,37 @@ others 180 were, before bends were restrained and gaps kept from taking a corner
 
 @dataclass(frozen=True)
 class Habit:
-    """How one painting is drawn. `RULER` draws the outline itself. Lengths: the outline's longest side is 2."""
+    """How one painting is drawn; every field is a column of the data set, and its text is on the set's card.
 
-    stretch: float
-    """Width against height, as a factor."""
-    mirrored: bool
-    """Flipped left to right."""
-    haste: float
-    """What most of the following grow with."""
-    slant: float
-    """Shear of x by y."""
-    climb: float
-    """Shear of y by x."""
-    perspective_x: float
-    """Relative change of distance from the middle to the right edge."""
-    perspective_y: float
-    """The same to the lower edge."""
-    turn: float
-    """Degrees, clockwise on the page."""
-    corners: float
-    """Standard deviation of a corner's displacement."""
-    bow: float
-    """Standard deviation of the rise of an edge, in lengths of it."""
-    pinch: float
-    """What all edges bow alike: positive swells, which makes a circle of a triangle if it is much, negative pinches."""
-    rounding: float
-    """How far, in points, the movement runs ahead into the next edge."""
-    anywhere: float
-    """Chance of beginning between the corners."""
-    lifting: float
-    """Chance of lifting the pen at a corner."""
-    overshoot: float
-    """How far strokes miss the corner at which the pen is lifted."""
-    closing: float
-    """Share of the outline drawn twice at its end; negative where it was left open."""
-    flight: float
-    """How far a stroke comes straight in from outside, or leaves straight on, at an end."""
-    loops: float
-    """Size of the loops (or cut corners) where the pen turns without being lifted."""
-    hooks: float
-    """Size of the hook where the pen lands or leaves."""
-    drift: float
-    """Standard deviation of the slow wandering."""
-    tremor: float
-    """Standard deviation of the quick shaking."""
+    `RULER` draws the outline itself. Lengths: the outline's longest side is 2.
+    """
+
+    stretch: Annotated[float, "width against height, as a factor on the outline's"]
+    mirrored: Annotated[bool, "flipped left to right"]
+    haste: Annotated[float, "what most of the following grow with: 0.25 with care, 2 in a hurry"]
+    slant: Annotated[float, "shear of x by y"]
+    climb: Annotated[float, "shear of y by x"]
+    perspective_x: Annotated[float, "relative change of distance from the middle to the right edge"]
+    perspective_y: Annotated[float, "the same to the lower edge"]
+    turn: Annotated[float, "degrees, clockwise on the page"]
+    corners: Annotated[float, "standard deviation of a corner's displacement; the longest side is 2"]
+    bow: Annotated[float, "standard deviation of the rise of an edge, in lengths of it"]
+    pinch: Annotated[float, "what all edges bow alike: swollen if positive, pinched if negative"]
+    rounding: Annotated[float, "how far, in points, the movement runs ahead into the next edge"]
+    start: Annotated[float, "where on a closed stroke the pen begins, as a share of it; at a corner, unless `between`"]
+    between: Annotated[bool, "it begins between two corners"]
+    backwards: Annotated[bool, "strokes are drawn from their end to their beginning"]
+    lifting: Annotated[float, "chance of lifting the pen at a corner"]
+    overshoot: Annotated[float, "how far strokes miss the corner at which the pen is lifted"]
+    closing: Annotated[float, "share of the outline drawn twice at its end; negative where it was left open"]
+    flight: Annotated[float, "how far a stroke comes straight in from outside, or leaves straight on, at an end"]
+    loops: Annotated[float, "size of the loops (or cut corners) where the pen turns without being lifted"]
+    hooks: Annotated[float, "size of the hook where the pen lands or leaves"]
+    drift: Annotated[float, "standard deviation of the slow wandering"]
+    tremor: Annotated[float, "standard deviation of the quick shaking"]
 
 
-RULER = Habit(1.0, False, *(0.0,) * 19)
+RULER = Habit(**{name: kind() for name, kind in get_type_hints(Habit).items()} | {"stretch": 1.0})
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +89,7 @@ def habit(
     `LOTS` numbers from [0, 1). One knob changes nothing of what the others draw.
     """
     n = rng.standard_normal(8).tolist()
-    u = rng.random(10).tolist()
+    u = rng.random(14).tolist()
     lasting = [-math.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
     haste = 0.25 + 1.8 * lots[2] ** 1.8  # the careful do everything with care, the hasty nothing
     rare = lots[4]
@@ -132,7 +117,9 @@ def habit(
         bow=min(MOST["bow"], knobs.bow * bent["bow"]),
         pinch=max(-MOST["pinch"], min(0.08, knobs.bow * bent["pinch"])),
         rounding=min(MOST["rounding"], knobs.rounding * bent["rounding"]),
-        anywhere=min(1.0, knobs.start * 0.3),
+        start=u[10] * (u[11] < knobs.start),
+        between=u[12] < 0.3 * knobs.start,
+        backwards=u[13] < 0.5 * min(1.0, knobs.start),
         lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
         overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
         closing=_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),

@@ -137,20 +137,20 @@ class Path:
 
 
 def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
-    """Begin anywhere, go either way, lift the pen at some corners, stop early, or draw a part of it twice."""
+    """Begin at `how.start`, go either way, lift the pen at some corners, stop early, or draw a part of it twice."""
     routes, begin, lifted = [], [], []
     done = 0
     for one, end, closed in strokes.parts:
-        u = rng.random(4 + 2 * (end - one)).tolist()
+        u = rng.random(2 * (end - one)).tolist()
         a, b = int(strokes.first[one]), int(strokes.last[end - 1]) + 1
         if closed:
             smooth = not strokes.cornered[one]
             more = round(how.closing * (b - a)) if how.lifting < 1 or smooth else 0
             if more < 0 and not smooth:  # a gap takes a part of one edge, and no corner
                 more = max(more, -int(0.8 * (strokes.last[one:end] - strokes.first[one:end]).min()))
-            offset = int(strokes.first[one + int(u[0] * (end - one))]) - a if how.anywhere else 0
-            if how.anywhere and (smooth or u[1] < how.anywhere):
-                offset = int(u[2] * (b - a))
+            offset = int(strokes.first[one + int(how.start * (end - one))]) - a
+            if smooth or how.between:
+                offset = int(how.start * (b - a))
                 if more < 0 and not smooth:
                     offset = max(offset, int(strokes.first[strokes.edge[a + offset]]) - a - more)
             route = a + (offset + np.arange(b - a + more)) % (b - a)
@@ -161,11 +161,11 @@ def ordered(strokes: Strokes, how: Habit, rng: np.random.Generator) -> Path:
             back = route[: -1 - min(b - a, round(how.closing * (b - a))) : -1]
             breaks += [b - a, *(np.flatnonzero(strokes.begins[back[:-1]]) + b - a + 1).tolist()]
             route = np.concatenate([route, back])
-        if how.anywhere and u[3] < 0.5:
+        if how.backwards:
             route, breaks = route[::-1], [len(route) - place for place in reversed(breaks)]
         routes.append(route)
         begin += [done, *(done + place for place in breaks)]
-        lifted += [True, *(value < how.lifting for value in u[4 : 4 + len(breaks)])]
+        lifted += [True, *(value < how.lifting for value in u[: len(breaks)])]
         done += len(route)
     index = np.concatenate(routes) if len(routes) > 1 else routes[0]
     return Path(index, np.array([*begin, done]), np.array([*lifted, True]))

@@ -1,87 +1,64 @@
-"""How a painting is inked today: knobs in, the numbers that pen, filling and paper are drawn with out.
+"""How a painting is inked today: knobs in, out come the numbers of its pen, its filling and its paper.
 
 Knobs (how much of each) + chance -> Manner, whose fields are columns
 
-What `habit.py` is to the hand, this is to ink and paper. Only where single things fall is left to chance after it: the
-marks of a scattering, the gaps in a line, the tremble of a hatching.
+What `habit.py` is to the hand, this is to ink and paper. Only where single things fall is left to chance after it:
+stray marks, the gaps in a line, the tremble of a hatching, the pattern of a grain.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 SMALL = 38.0  # pixels, the longest side of the smallest painting, but on a small canvas no more than 0.3 of it
+RULED = 6.0  # pixels between two rules, at least
+DARKEST = 150.0  # levels of any colour that ink has at most: it is still ink
 FILLS = ("none", "solid", "hatched", "scribbled")
 PAPERS = ("plain", "lined", "squared", "photographed")
 LOTS = 4  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
+DRAWS = 41  # what else is drawn
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How one painting is inked; every field is a column of the data set. What does not apply is 0."""
+    """How one painting is inked; every field is a column of the data set, and its text is on the set's card."""
 
-    size: float
-    """Longest side, as a share of what fits on the canvas."""
-    x: float
-    """Place in the room that is left, 0 at the left."""
-    y: float
-    """The same, 0 at the top."""
-    pen: float
-    """Width of the pen, as a share of the drawing's longest side, unless that would hide the shape."""
-    pressure: float
-    """How much the width swells and shrinks along a stroke, as a share of it."""
-    breaks: int
-    """Places in each stroke where the pen gave no ink."""
-    bleeding: float
-    """Standard deviation of the ink's spread, in widths of the pen."""
-    fill: str
-    """One of `FILLS`."""
-    shade: float
-    """Strength of the filling against the line's."""
-    hatch_angle: float
-    """Degrees, of the lines of a hatched or scribbled filling against the canvas, clockwise from the right."""
-    hatch_apart: float
-    """From line to line, as a share of the drawing's shorter side, unless the pen is too wide for that."""
-    hatch_over: bool
-    """It goes on a little beyond the border."""
-    paper: str
-    """One of `PAPERS`."""
-    light: int
-    """Grey of the bare paper, before it is photographed."""
-    dark: int
-    """Grey of the ink."""
-    inverted: bool
-    """Light ink on dark paper."""
-    coloured: bool
-    """An RGB scene, with a cast on the light and a tint in the dark."""
-    cast_red: float
-    """Share of its red that the light lacks."""
-    cast_green: float
-    cast_blue: float
-    tint_red: float
-    """Levels of red that the dark has more than its grey."""
-    tint_green: float
-    tint_blue: float
-    ruling: float
-    """Share of the light that the rules of the paper take away."""
-    ruling_apart: float
-    """From rule to rule, as a share of the canvas."""
-    ruling_x: float
-    """Where the first upright rule of squared paper stands, as a share of that."""
-    ruling_y: float
-    """The same of the first level one."""
-    shadow_top_left: float
-    """Share of the light that a photograph lacks in this corner."""
-    shadow_top_right: float
-    shadow_bottom_left: float
-    shadow_bottom_right: float
-    grain: float
-    """Standard deviation of the sensor's grain, in grey levels."""
-    strays: int
-    """Stray marks; what would fall on the drawing is left out."""
-    neighbour: bool
-    """A line of a neighbouring drawing at the edge of the canvas."""
+    size: Annotated[float, "longest side, as a share of what fits on the canvas, unless it could not be seen then"]
+    x: Annotated[float, "place in the room that is left, 0 at the left, 1 at the right"]
+    y: Annotated[float, "the same, 0 at the top"]
+    pen: Annotated[float, "width of the pen, as a share of the longest side, unless that would hide the shape"]
+    pressure: Annotated[float, "how much the width swells and shrinks, as a share of it, from 2 pixels on"]
+    breaks: Annotated[int, "places in each stroke where the pen gave no ink"]
+    bleeding: Annotated[float, "standard deviation of the ink's spread, in widths of the pen, from 0.3 pixels on"]
+    fill: Annotated[str, "the filling"]
+    shade: Annotated[float, "strength of the filling against the line's"]
+    hatch_angle: Annotated[float, "degrees of a filling's lines on the canvas, clockwise from the right"]
+    hatch_apart: Annotated[float, "from line to line, as a share of the shorter side; at least 2.2 pens and 3 pixels"]
+    hatch_over: Annotated[bool, "the filling's lines go on a little beyond the border"]
+    paper: Annotated[str, "the paper"]
+    light: Annotated[int, "grey of the paper, or of the ink if it is inverted: before ruling, shade and grain"]
+    dark: Annotated[int, "grey of the ink, or of the paper if it is inverted"]
+    inverted: Annotated[bool, "light ink on dark paper"]
+    coloured: Annotated[bool, "an RGB picture, with a cast on the light and a tint in the dark"]
+    cast_red: Annotated[float, "share of its red that the light lacks"]
+    cast_green: Annotated[float, "share of its green that the light lacks"]
+    cast_blue: Annotated[float, "share of its blue that the light lacks"]
+    tint_red: Annotated[float, "levels of red that the dark has more than its grey"]
+    tint_green: Annotated[float, "levels of green that the dark has more than its grey"]
+    tint_blue: Annotated[float, "levels of blue that the dark has more than its grey"]
+    ruling: Annotated[float, "share of the light that the paper's rules take away"]
+    ruling_apart: Annotated[float, "from rule to rule, as a share of the canvas"]
+    ruling_x: Annotated[float, "where the first vertical rule stands, as a share of `ruling_apart`"]
+    ruling_y: Annotated[float, "where the first horizontal rule stands, as a share of `ruling_apart`"]
+    shadow_top_left: Annotated[float, "share of the light that a photograph lacks in this corner"]
+    shadow_top_right: Annotated[float, "the same in this one"]
+    shadow_bottom_left: Annotated[float, "the same in this one"]
+    shadow_bottom_right: Annotated[float, "the same in this one"]
+    grain: Annotated[float, "standard deviation of a sensor's grain in levels, before they are rounded and cut off"]
+    strays: Annotated[int, "stray marks; those that would touch the drawing's box are left out"]
+    neighbour: Annotated[bool, "a line of another drawing at the edge of the canvas, where there is room"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,56 +76,62 @@ class Knobs:
     strays: float
 
 
-def manner(knobs: Knobs, lots: list[float], canvas: int, closed: bool, rng: np.random.Generator) -> Manner:
+def manner(knobs: Knobs, lots: list[float], canvas: int, fillable: bool, rng: np.random.Generator) -> Manner:
     """Draw how one painting will be inked. `lots`: `LOTS` numbers from [0, 1), as for `habit.habit`.
 
-    `closed`: whether there is anything to fill. With every knob at 0: a black pen on white paper, in the middle.
+    `fillable`: whether there is anything that may be filled. With every knob at 0: a black pen on white paper, in the
+    middle. One knob changes nothing of what the others draw, but that darker ink has more room for a tint. What does
+    not apply is 0.
     """
+    u = iter(rng.random(DRAWS).tolist()).__next__  # each number serves once, and whether it is used or not
     small = min(0.3, SMALL / canvas)
-    u = rng.random(41).tolist()
-    sheet, place = min(1.0, knobs.paper), min(1.0, knobs.place)
-    fill = FILLS[1 + int(3 * u[9])] if closed and lots[1] < 0.15 * knobs.fill else FILLS[0]
+    place, papery = min(1.0, knobs.place), min(1.0, knobs.paper)
+    kind, hatches = FILLS[1 + int(3 * u())], u() < 0.4
+    fill = kind if fillable and lots[1] < 0.15 * knobs.fill else "none"
     filled, hatched = fill != "none", fill in ("hatched", "scribbled")
-    paper = PAPERS[1 + int(3 * u[11])] if lots[2] < 0.35 * sheet else PAPERS[0]
-    photographed = paper == "photographed"
-    ruled = paper in ("lined", "squared") or (photographed and u[10] < 0.25)
-    coloured = u[19] < 0.2 * knobs.colour
-    least, more, most = sorted(range(3), key=u[24:27].__getitem__)  # channels: the cast leaves one alone
-    cast = {least: 0.0, more: 0.1 * u[24 + more], most: 0.2 * u[24 + most]}
-    shadow = 0.45 * u[35] * photographed
+    kind, rules = PAPERS[1 + int(3 * u())], u() < 0.25
+    paper = kind if lots[2] < 0.35 * papery else "plain"
+    photographed, squared = paper == "photographed", paper == "squared"
+    ruled = squared or paper == "lined" or (photographed and rules)
+    dark = round(papery * 90 * u()) * (u() < 0.7)
+    coloured = u() < 0.2 * knobs.colour
+    lacks = [u(), u(), u()]
+    cast = [0.25 * (share - min(lacks)) * coloured for share in lacks]  # what all lack is no cast
+    tint = [min(130 * u() ** 2, DARKEST - dark) * coloured for _ in range(3)]
+    shadow = 0.45 * u() * photographed
     return Manner(
         size=0.8 + place * (small + (1 - small) * lots[3] ** 0.7 - 0.8),
-        x=0.5 + place * (u[1] - 0.5),
-        y=0.5 + place * (u[2] - 0.5),
+        x=0.5 + place * (u() - 0.5),
+        y=0.5 + place * (u() - 0.5),
         pen=0.036 * math.exp(min(1.5, knobs.pen) * 1.15 * (2 * lots[0] - 1)),
-        pressure=min(0.7, knobs.pressure * 0.6 * u[3]) * (u[4] < 0.4),
-        breaks=min(6, int(1 + 4 * knobs.breaks * u[5])) * (u[6] < 0.08 * knobs.breaks),
-        bleeding=min(0.5, knobs.bleeding * 0.3 * u[7]) * (u[8] < 0.5),
+        pressure=min(0.7, knobs.pressure * 0.6 * u()) * (u() < 0.4),
+        breaks=min(6, int(1 + 4 * knobs.breaks * u())) * (u() < 0.08 * knobs.breaks),
+        bleeding=min(0.5, knobs.bleeding * 0.3 * u()) * (u() < 0.5),
         fill=fill,
-        shade=(1.0 - 0.7 * u[12] * (u[13] < 0.5)) * filled,
-        hatch_angle=180 * u[22] * hatched,
-        hatch_apart=(0.06 + 0.12 * u[23]) * hatched,
-        hatch_over=hatched and u[40] < 0.4,
+        shade=(1.0 - 0.7 * u() * (u() < 0.5)) * filled,
+        hatch_angle=180 * u() * hatched,
+        hatch_apart=(0.06 + 0.12 * u()) * hatched,
+        hatch_over=hatches and hatched,
         paper=paper,
-        light=255 - round(sheet * 60 * u[14]) * (u[15] < 0.6),
-        dark=round(sheet * 90 * u[16]) * (u[17] < 0.7),
-        inverted=u[18] < 0.2 * sheet,
+        light=255 - round(papery * 60 * u()) * (u() < 0.6),
+        dark=dark,
+        inverted=u() < 0.2 * papery,
         coloured=coloured,
-        cast_red=cast[0] * coloured,
-        cast_green=cast[1] * coloured,
-        cast_blue=cast[2] * coloured,
-        tint_red=130 * u[27] ** 2 * coloured,
-        tint_green=130 * u[28] ** 2 * coloured,
-        tint_blue=130 * u[29] ** 2 * coloured,
-        ruling=(0.04 + 0.16 * u[30]) * ruled,
-        ruling_apart=(0.06 + 0.14 * u[31]) * ruled,
-        ruling_x=u[32] * (paper == "squared"),
-        ruling_y=u[33] * ruled,
-        shadow_top_left=shadow * u[36],
-        shadow_top_right=shadow * u[37],
-        shadow_bottom_left=shadow * u[38],
-        shadow_bottom_right=shadow * u[39],
-        grain=3.0 * u[34] * photographed,
-        strays=int(1 + 3 * u[20]) * (u[21] < 0.05 * knobs.strays),
-        neighbour=u[0] < 0.03 * knobs.strays,
+        cast_red=cast[0],
+        cast_green=cast[1],
+        cast_blue=cast[2],
+        tint_red=tint[0],
+        tint_green=tint[1],
+        tint_blue=tint[2],
+        ruling=(0.04 + 0.16 * u()) * ruled,
+        ruling_apart=max(0.06 + 0.14 * u(), RULED / canvas) * ruled,
+        ruling_x=u() * squared,
+        ruling_y=u() * ruled,
+        shadow_top_left=shadow * u(),
+        shadow_top_right=shadow * u(),
+        shadow_bottom_left=shadow * u(),
+        shadow_bottom_right=shadow * u(),
+        grain=3.0 * u() * photographed,
+        strays=int(1 + 3 * u()) * (u() < 0.05 * knobs.strays),
+        neighbour=u() < 0.03 * knobs.strays,
     )

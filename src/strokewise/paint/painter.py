@@ -7,7 +7,7 @@ A pure function of its arguments. It alone knows all three layers: outlines -> h
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from strokewise import params
 from strokewise.dataset import OTHER
 from strokewise.paint import doodles, habit, hand, ink, manner, paper
+from strokewise.paint.habit import Habit
+from strokewise.paint.manner import Manner
 from strokewise.paint.outlines import Catalogue
 
 DOODLES = 2  # turns of `other` for one of a shape: two dozen kinds of doodles have to share them
@@ -22,13 +24,26 @@ BLOCK = 24  # paintings of a shape over which each of these numbers is spread
 DIMENSIONS = 1 + habit.LOTS + manner.LOTS
 SPLITS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
-FACTORS: dict[str, type] = {
-    "variant": str,  # of the shape, or the kind of doodle
-    "contains": str,  # the shapes that a doodle is made of, as "heart+star"
-    **get_type_hints(habit.Habit),
-    **get_type_hints(manner.Manner),
-}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is painted; every field is a column of the data set, and its text is on the set's card."""
+
+    variant: Annotated[str, "which of the shape's outlines, or the kind of doodle"]
+    contains: Annotated[str, "the shapes that a doodle is made of, in the order of drawing, with a + between"]
+
+
+def _fields(extras: bool) -> dict[str, Any]:
+    return {
+        name: kind for of in (Subject, Habit, Manner) for name, kind in get_type_hints(of, None, None, extras).items()
+    }
+
+
+FACTORS: dict[str, type] = _fields(extras=False)
 """The columns that every painting has, in their order."""
+MEANINGS: dict[str, str] = {name: kind.__metadata__[0] for name, kind in _fields(extras=True).items()}
+"""What each of them says, for people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +62,25 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
     rng = np.random.default_rng(np.random.SeedSequence((generate.seed, SPLITS[split], index)))
     label, turn = whose_turn(catalogue, index)
     which, *lots = spread(generate.seed, SPLITS[split], label, turn)
-    if catalogue.shapes[label] == OTHER:
+    doodled = catalogue.shapes[label] == OTHER
+    if doodled:
         doodle = doodles.doodle(catalogue, which, rng)
-        variant, contains, strokes = doodle.kind, doodle.contains, doodle.strokes
-        allowed = (0.5, 2.0), doodles.UPRIGHT.get(variant, 180.0), variant != "letters"
-        fillable = len(strokes.parts) == 1  # a filling would hide the doodle that one shape within another is
+        subject, strokes = Subject(doodle.kind, doodle.contains), doodle.strokes
+        allowed = (0.5, 2.0), doodles.UPRIGHT.get(doodle.kind, 180.0), doodle.kind != "letters"
     else:
         outlines = catalogue.outlines[label]
         outline = outlines[int(which * len(outlines))]
-        variant, contains, strokes = outline.variant, "", outline.strokes
+        subject, strokes = Subject(outline.variant, ""), outline.strokes
         allowed = outline.stretch, outline.turn, outline.mirror
-        fillable = True
-    fillable = fillable and any(closed for _, _, closed in strokes.parts)
+    # of a doodle, a filling would hide that it is one shape within another
+    fillable = any(closed for _, _, closed in strokes.parts) and not (doodled and len(strokes.parts) > 1)
     hand_knobs, ink_knobs = knobs(generate)
-    drawing = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
+    how = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
     inking = manner.manner(ink_knobs, lots[habit.LOTS :], generate.canvas, fillable, rng)
-    drawn = hand.draw(strokes, drawing, rng)
+    drawn = hand.draw(strokes, how, rng)
     areas = drawn.areas if inking.fill != "none" else []
     mask = ink.inked(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
-    scene = paper.on_paper(mask, inking, rng)
-    return Painting(scene, label, {"variant": variant, "contains": contains, **vars(drawing), **vars(inking)})
+    return Painting(paper.on_paper(mask, inking, rng), label, {**vars(subject), **vars(how), **vars(inking)})
 
 
 def whose_turn(catalogue: Catalogue, index: int) -> tuple[int, int]:

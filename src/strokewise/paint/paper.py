@@ -35,7 +35,7 @@ def sheet(canvas: int, how: Manner) -> Image:
         corners = 255 * (1 - np.array(shadow, dtype=np.float32))
         light[:] = cv2.convertScaleAbs(cv2.resize(corners, (canvas, canvas), interpolation=cv2.INTER_LINEAR))
     if how.ruling:
-        apart = max(6, round(canvas * how.ruling_apart))
+        apart = round(canvas * how.ruling_apart)
         for row in range(max(1, round(canvas / 160))):
             rows = light[round(how.ruling_y * apart) + row :: apart]
             rows[:] = (rows * (1 - how.ruling)).astype(np.uint8)
@@ -48,10 +48,7 @@ def sheet(canvas: int, how: Manner) -> Image:
 def _casts(how: Manner) -> list[tuple[int, int]]:
     """The light and the dark in each channel: the light one loses some colour, the dark one gains some."""
     casts, tints = (how.cast_red, how.cast_green, how.cast_blue), (how.tint_red, how.tint_green, how.tint_blue)
-    return [
-        (round(how.light * (1 - cast)), min(150, round(how.dark + tint)))
-        for cast, tint in zip(casts, tints, strict=True)
-    ]
+    return [(round(how.light * (1 - cast)), round(how.dark + tint)) for cast, tint in zip(casts, tints, strict=True)]
 
 
 @lru_cache(maxsize=4096)

@@ -37,7 +37,7 @@ COLUMNS = 12  # paintings of a shape on a sheet
 CELL = 96  # pixels of a painting on a sheet
 KEPT_S = 7 * 24 * 3600  # seconds after which the unfinished work of other parameters is thrown away
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENOENT}
+BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,10 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
     catalogue = outlines.read(OUTLINES)
     with _disk_trouble_told():
         if preview is not None:
-            _sheet(catalogue, settings, "preview", None, preview)
+            try:
+                _sheet(catalogue, settings, "preview", None, preview)
+            except FileNotFoundError:  # a folder in which none can be made
+                raise UserError(f"--preview {preview} cannot be written there; name another place") from None
             return Generated(preview, 0, 0)
         scratch = disk.home() / disk.SCRATCH / "paintings" / _digest(catalogue, settings)
         if part is not None:  # others may be painting their parts at the same time
