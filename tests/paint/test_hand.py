@@ -95,6 +95,17 @@ def test_a_knob_moves_its_own_factors_and_no_other(knob: str) -> None:
     assert moved == MOVED_BY[knob]
 
 
+def test_a_stroke_begins_anywhere_and_goes_either_way_as_often_as_people_do() -> None:
+    for knob, shares in ((1.0, (1.0, 0.3, 0.5)), (0.5, (0.5, 0.15, 0.25)), (0.0, (0.0, 0.0, 0.0))):
+        knobs = Knobs(**{**STILL, "start": knob})
+        drawn = [habit.habit(knobs, (1, 1), 0, False, [0.5] * habit.LOTS, rng(seed)) for seed in range(2000)]
+        found = np.array([(how.start, how.between, how.backwards) for how in drawn], dtype=float)
+        assert (found > 0).mean(0) == pytest.approx(shares, abs=0.04)
+        assert found[:, 0].mean() == pytest.approx(shares[0] / 2, abs=0.03)
+        if knob == 1:
+            assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.08, "each by itself"
+
+
 def test_who_errs_much_in_one_way_errs_less_in_the_others() -> None:
     drawn = [
         habit.habit(Knobs(**dict.fromkeys(STILL, 1.0)), (0.2, 5), 180, True, rng(seed).random(8).tolist(), rng(seed))

@@ -105,7 +105,16 @@ def test_the_page_tells_the_viewer_where_the_splits_are(project: Path, params: C
         assert list(dataset.FOLDER.glob(files["path"])), files
     assert all(f"| {shape} |" in page for shape in outlines.read(Path("data/outlines")).shapes)
     assert "| **all** | 50 | 20 | 33 |" in page
-    assert all(f"| {name} |" in page for name in painter.FACTORS)
+    rows = dict(line[2:-2].split(" | ", 1) for line in page.splitlines() if line.startswith("| "))
+    for name, kind in painter.FACTORS.items():
+        assert rows[name].startswith(f"{kind.__name__} | "), name
+        assert rows[name].endswith(f" | {painter.MEANINGS[name]}"), name
+    assert rows["contains"].startswith("str | (none), ")
+    words = Counter(dataset.factors("train")["variant"].tolist())
+    words += Counter(dataset.factors("validation")["variant"].tolist() + dataset.factors("test")["variant"].tolist())
+    told, more = rows["variant"].split(" | ")[1].rsplit(" and ", 1)
+    assert more == f"{len(words) - 12} more"
+    assert [words[word] for word in told.split(", ")] == sorted(words.values(), reverse=True)[:12]
 
 
 def test_a_painting_does_not_depend_on_the_run_it_came_from(project: Path, params: Callable[..., Params]) -> None:
