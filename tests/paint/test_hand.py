@@ -102,7 +102,7 @@ def test_a_stroke_begins_anywhere_and_goes_either_way_as_often_as_people_do() ->
         found = np.array([(how.start, how.between, how.backwards) for how in drawn], dtype=float)
         assert (found > 0).mean(0) == pytest.approx(shares, abs=0.04)
         assert found[:, 0].mean() == pytest.approx(shares[0] / 2, abs=0.03)
-        if knob == 1:
+        if knob:
             assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.08, "each by itself"
 
 
