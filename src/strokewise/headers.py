@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from strokewise.errors import PictureError
 
 FORMATS = "PNG, JPEG, WebP, BMP or GIF"
+PNG_NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})  # what no decoder can do without
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..15 without DHT, JPG, DAC
 JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers that no length follows
 
@@ -27,7 +28,10 @@ class Header:
 
 
 def read(data: bytes) -> Header:
-    """The header of an encoded picture. Raises PictureError if it is none of `FORMATS` or ends within the header."""
+    """The header of an encoded picture.
+
+    Raises PictureError if it is none of `FORMATS`, ends within its header, or is seen to be damaged.
+    """
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n"):
             return _png(data)
@@ -45,14 +49,18 @@ def read(data: bytes) -> Header:
 
 
 def _png(data: bytes) -> Header:
-    """Walk the chunks: a decoder takes as much memory as a chunk says that it is long, before it looks for it."""
+    """Walk the chunks: a decoder takes as much memory as a chunk says that it is long, before it looks for it.
+
+    Checksums are compared here because libpng complains to the terminal, past everything that could catch it.
+    """
     width, height = struct.unpack_from(">II", data, 16)
     at, kind, exif = 8, b"", False
     while kind != b"IEND" and at + 12 <= len(data):  # a chunk's length, kind and checksum
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
-        needed = kind[:1].isupper() and end + 4 <= len(data)  # by every decoder, and there
-        if needed and zlib.crc32(memoryview(data)[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+        spare = kind[:1].islower() and kind.upper() not in PNG_NEEDED  # one flipped bit would make IDAT spare
+        whole = end + 4 <= len(data)
+        if whole and not spare and zlib.crc32(memoryview(data)[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise PictureError("the PNG fails its own checksum; it is damaged: get it again")
         exif |= kind == b"eXIf"
         at = end + 4

@@ -40,7 +40,7 @@ class Hand(Section):
     rounding: float | None = Field(ge=0, le=4)
     """Corners cut round."""
     start: float | None = Field(ge=0, le=4)
-    """Begun between the corners, either way round."""
+    """Begun at any corner or between two, either way round."""
     lifting: float | None = Field(ge=0, le=4)
     """Several strokes instead of one."""
     overshoot: float | None = Field(ge=0, le=4)

@@ -51,3 +51,28 @@ def test_a_catalogue_of_one_shape_is_enough(tmp_path: Path) -> None:
     )
     catalogue = outlines.read(tmp_path)
     assert kinds(catalogue) == set(KINDS)
+
+
+def falls_into(sizes: list[int], possible: list[set[int]]) -> bool:
+    """Whether pieces of so many edges each, in their order, make up shapes that may have so many each."""
+    if not possible:
+        return not sizes
+    return any(
+        sum(sizes[:count]) in possible[0] and falls_into(sizes[count:], possible[1:])
+        for count in range(1, len(sizes) + 1)
+    )
+
+
+def test_what_a_doodle_is_made_of_is_told_in_order(catalogue: Catalogue) -> None:
+    possible = {
+        shape: {len(outline.strokes.first) for outline in outlines}
+        for shape, outlines in zip(catalogue.shapes, catalogue.outlines, strict=True)
+    }
+    shapes = {"several": {2, 3, 4}, "nested": {2}, "struck": {1}, "half": {1}, "face": {1}}
+    for index, lot in enumerate(np.linspace(0, 1, 1500, endpoint=False)):
+        made = doodles.doodle(catalogue, float(lot), np.random.default_rng(index))
+        names = made.contains.split("+") if made.contains else []
+        assert len(names) in shapes.get(made.kind, {0})
+        if made.kind in ("several", "nested"):
+            sizes = [end - one for one, end, _ in made.strokes.parts]
+            assert falls_into(sizes, [possible[name] for name in names]), (made.kind, names, sizes)

@@ -15,11 +15,11 @@ from strokewise.paint.painter import FACTORS, MEANINGS
 
 Columns = dict[str, NDArray[Any]]
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the hub's words
-LISTED = 12  # of a factor's words, the most frequent, that the page names; the JSON counts all of them
+LISTED = 12  # words of a factor that the page names, the most frequent first; the JSON counts all
 
 
 def card(catalogue: Catalogue, generate: params.Generate, shards: Iterable[tuple[str, Columns]]) -> dict[str, Any]:
-    """Counts a split and shape, and every factor's range, from (split, columns) of each shard, one after the other."""
+    """Counts per split and shape, and every factor's range, from (split, columns) of one shard after the other."""
     counts: dict[str, Counter[int]] = {}
     ranges: dict[str, Any] = {}
     for split, columns in shards:
@@ -97,9 +97,12 @@ the same parameters and the same outlines give the same bytes.
 {shapes}
 | **all** | {sums} |
 
-`image` is the painting as painted, `label` its shape. How a painting was to come out was drawn by lot, and each of
-these factors is a column; what does not apply is 0. What no column tells is where single things fell: how far each
-corner was missed, a stray mark's place, the proportions of a doodle.
+`image` is the painting as painted, `label` its shape. The factors below were drawn by lot, and each is a column. Of
+ink and paper, from `size` on, what does not apply is 0, false or none. The hand's numbers, from `stretch` to `tremor`,
+are drawn for every painting, also where a shape has no corner or no closed stroke for them to act on. Their lengths
+are in the outline's frame, whose longest side is 2; shapes that are flat or have more than four edges are drawn with
+more care, and err less than the numbers say. No column tells where single things fell: how far each corner was missed,
+a stray mark's place, the proportions of a doodle.
 
 | factor | type | range | meaning |
 |---|---|---|---|

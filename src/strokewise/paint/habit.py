@@ -28,27 +28,29 @@ class Habit:
 
     stretch: Annotated[float, "width against height, as a factor on the outline's"]
     mirrored: Annotated[bool, "flipped left to right"]
-    haste: Annotated[float, "what most of the following grow with: 0.25 with care, 2 in a hurry"]
+    haste: Annotated[float, "how hurried: 0.25 with care, 2 in a hurry; most of what bends or misses grows with it"]
     slant: Annotated[float, "shear of x by y"]
     climb: Annotated[float, "shear of y by x"]
-    perspective_x: Annotated[float, "relative change of distance from the middle to the right edge"]
-    perspective_y: Annotated[float, "the same to the lower edge"]
+    perspective_x: Annotated[
+        float, "how much farther off the right edge is than the middle, as a share; negative if nearer"
+    ]
+    perspective_y: Annotated[float, "the same for the lower edge"]
     turn: Annotated[float, "degrees, clockwise on the page"]
-    corners: Annotated[float, "standard deviation of a corner's displacement; the longest side is 2"]
+    corners: Annotated[float, "standard deviation of a corner's displacement"]
     bow: Annotated[float, "standard deviation of the rise of an edge, in lengths of it"]
     pinch: Annotated[float, "what all edges bow alike: swollen if positive, pinched if negative"]
     rounding: Annotated[float, "how far, in points, the movement runs ahead into the next edge"]
-    start: Annotated[float, "where on a closed stroke the pen begins, as a share of it; at a corner, unless `between`"]
-    between: Annotated[bool, "it begins between two corners"]
-    backwards: Annotated[bool, "strokes are drawn from their end to their beginning"]
+    start: Annotated[float, "where a closed stroke begins: share of its corners before that, or of it if `between`"]
+    between: Annotated[bool, "a closed stroke begins between two corners; with a gap, late enough to spare the corner"]
+    backwards: Annotated[bool, "every stroke is drawn in reverse, so a closed one ends at `start`"]
     lifting: Annotated[float, "chance of lifting the pen at a corner"]
     overshoot: Annotated[float, "how far strokes miss the corner at which the pen is lifted"]
     closing: Annotated[float, "share of the outline drawn twice at its end; negative where it was left open"]
     flight: Annotated[float, "how far a stroke comes straight in from outside, or leaves straight on, at an end"]
     loops: Annotated[float, "size of the loops (or cut corners) where the pen turns without being lifted"]
     hooks: Annotated[float, "size of the hook where the pen lands or leaves"]
-    drift: Annotated[float, "standard deviation of the slow wandering"]
-    tremor: Annotated[float, "standard deviation of the quick shaking"]
+    drift: Annotated[float, "strength of the slow wandering: its standard deviation in x and in y is 1.2 times this"]
+    tremor: Annotated[float, "strength of the quick shaking: its standard deviation in x and in y is 1.35 times this"]
 
 
 RULER = Habit(**{name: kind() for name, kind in get_type_hints(Habit).items()} | {"stretch": 1.0})

@@ -18,46 +18,46 @@ DARKEST = 150.0  # levels of any colour that ink has at most: it is still ink
 FILLS = ("none", "solid", "hatched", "scribbled")
 PAPERS = ("plain", "lined", "squared", "photographed")
 LOTS = 4  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
-DRAWS = 41  # what else is drawn
+DRAWS = 41  # numbers drawn for all the rest
 
 
 @dataclass(frozen=True)
 class Manner:
     """How one painting is inked; every field is a column of the data set, and its text is on the set's card."""
 
-    size: Annotated[float, "longest side, as a share of what fits on the canvas, unless it could not be seen then"]
-    x: Annotated[float, "place in the room that is left, 0 at the left, 1 at the right"]
-    y: Annotated[float, "the same, 0 at the top"]
+    size: Annotated[float, "longest side, as a share of what fits on the canvas, but never too small to see"]
+    x: Annotated[float, "place in the free room beside the drawing, 0 far left, 1 far right"]
+    y: Annotated[float, "the same, 0 at the top, 1 at the bottom"]
     pen: Annotated[float, "width of the pen, as a share of the longest side, unless that would hide the shape"]
-    pressure: Annotated[float, "how much the width swells and shrinks, as a share of it, from 2 pixels on"]
+    pressure: Annotated[float, "how much the width swells and shrinks, as a share of it, if it is 2 pixels or more"]
     breaks: Annotated[int, "places in each stroke where the pen gave no ink"]
-    bleeding: Annotated[float, "standard deviation of the ink's spread, in widths of the pen, from 0.3 pixels on"]
+    bleeding: Annotated[float, "standard deviation of the ink's spread, in widths of the pen; up to 0.3 pixels none"]
     fill: Annotated[str, "the filling"]
     shade: Annotated[float, "strength of the filling against the line's"]
     hatch_angle: Annotated[float, "degrees of a filling's lines on the canvas, clockwise from the right"]
     hatch_apart: Annotated[float, "from line to line, as a share of the shorter side; at least 2.2 pens and 3 pixels"]
     hatch_over: Annotated[bool, "the filling's lines go on a little beyond the border"]
     paper: Annotated[str, "the paper"]
-    light: Annotated[int, "grey of the paper, or of the ink if it is inverted: before ruling, shade and grain"]
-    dark: Annotated[int, "grey of the ink, or of the paper if it is inverted"]
+    light: Annotated[int, "grey of the paper, or of the ink if `inverted`, before cast, ruling, shadow and grain"]
+    dark: Annotated[int, "grey of the ink, or of the paper if `inverted`, before tint, ruling, shadow and grain"]
     inverted: Annotated[bool, "light ink on dark paper"]
     coloured: Annotated[bool, "an RGB picture, with a cast on the light and a tint in the dark"]
     cast_red: Annotated[float, "share of its red that the light lacks"]
     cast_green: Annotated[float, "share of its green that the light lacks"]
     cast_blue: Annotated[float, "share of its blue that the light lacks"]
-    tint_red: Annotated[float, "levels of red that the dark has more than its grey"]
-    tint_green: Annotated[float, "levels of green that the dark has more than its grey"]
-    tint_blue: Annotated[float, "levels of blue that the dark has more than its grey"]
+    tint_red: Annotated[float, "levels of red that the dark has beyond its grey"]
+    tint_green: Annotated[float, "levels of green that the dark has beyond its grey"]
+    tint_blue: Annotated[float, "levels of blue that the dark has beyond its grey"]
     ruling: Annotated[float, "share of the light that the paper's rules take away"]
     ruling_apart: Annotated[float, "from rule to rule, as a share of the canvas"]
     ruling_x: Annotated[float, "where the first vertical rule stands, as a share of `ruling_apart`"]
     ruling_y: Annotated[float, "where the first horizontal rule stands, as a share of `ruling_apart`"]
-    shadow_top_left: Annotated[float, "share of the light that a photograph lacks in this corner"]
-    shadow_top_right: Annotated[float, "the same in this one"]
-    shadow_bottom_left: Annotated[float, "the same in this one"]
-    shadow_bottom_right: Annotated[float, "the same in this one"]
-    grain: Annotated[float, "standard deviation of a sensor's grain in levels, before they are rounded and cut off"]
-    strays: Annotated[int, "stray marks; those that would touch the drawing's box are left out"]
+    shadow_top_left: Annotated[float, "share of the light that a photograph lacks in its top left corner"]
+    shadow_top_right: Annotated[float, "the same, top right"]
+    shadow_bottom_left: Annotated[float, "the same, bottom left"]
+    shadow_bottom_right: Annotated[float, "the same, bottom right"]
+    grain: Annotated[float, "standard deviation of a sensor's grain, in levels, before rounding and clipping to 0..255"]
+    strays: Annotated[int, "stray marks, at most: none begins within two pens of the drawing's box"]
     neighbour: Annotated[bool, "a line of another drawing at the edge of the canvas, where there is room"]
 
 
@@ -80,10 +80,10 @@ def manner(knobs: Knobs, lots: list[float], canvas: int, fillable: bool, rng: np
     """Draw how one painting will be inked. `lots`: `LOTS` numbers from [0, 1), as for `habit.habit`.
 
     `fillable`: whether there is anything that may be filled. With every knob at 0: a black pen on white paper, in the
-    middle. One knob changes nothing of what the others draw, but that darker ink has more room for a tint. What does
-    not apply is 0.
+    middle. What does not apply is 0. One knob changes nothing of what the others draw, with one exception: light ink
+    has less room for a tint.
     """
-    u = iter(rng.random(DRAWS).tolist()).__next__  # each number serves once, and whether it is used or not
+    u = iter(rng.random(DRAWS).tolist()).__next__  # each serves once, and is drawn whether it is used or not
     small = min(0.3, SMALL / canvas)
     place, papery = min(1.0, knobs.place), min(1.0, knobs.paper)
     kind, hatches = FILLS[1 + int(3 * u())], u() < 0.4

@@ -35,8 +35,11 @@ class Subject:
 
 
 def _fields(extras: bool) -> dict[str, Any]:
+    """The fields of a painting's three parts, in the order of the columns; `extras` keeps their texts."""
     return {
-        name: kind for of in (Subject, Habit, Manner) for name, kind in get_type_hints(of, None, None, extras).items()
+        name: kind
+        for part in (Subject, Habit, Manner)
+        for name, kind in get_type_hints(part, include_extras=extras).items()
     }
 
 
@@ -72,7 +75,7 @@ def paint(catalogue: Catalogue, generate: params.Generate, split: str, index: in
         outline = outlines[int(which * len(outlines))]
         subject, strokes = Subject(outline.variant, ""), outline.strokes
         allowed = outline.stretch, outline.turn, outline.mirror
-    # of a doodle, a filling would hide that it is one shape within another
+    # a filling would hide that a doodle is one shape within another
     fillable = any(closed for _, _, closed in strokes.parts) and not (doodled and len(strokes.parts) > 1)
     hand_knobs, ink_knobs = knobs(generate)
     how = habit.habit(hand_knobs, *allowed, lots[: habit.LOTS], rng)
