@@ -83,6 +83,17 @@ def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes
     assert sorted(path.name for path in tmp_path.iterdir()) == [".folder.mine", "folder"]
 
 
+def test_a_folder_in_which_nothing_can_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for path in (Path("file"), gone.relative_to(tmp_path) / "file"):
+        with pytest.raises(PermissionError, match="nothing can be made in this folder"), disk.replacing(path):
+            pytest.fail("it was made")
+    assert not disk._boxes, "nothing is left to clear away"
+
+
 def test_json_has_the_same_bytes_for_the_same_value_and_refuses_what_json_has_no_word_for(tmp_path: Path) -> None:
     disk.write_json(tmp_path / "a", {"b": 1, "a": [0.1]})
     disk.write_json(tmp_path / "b", {"a": [0.1], "b": 1})

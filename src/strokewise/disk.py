@@ -33,8 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     After an exception nothing is left and what stood at `path` before still stands. A file is replaced by one
     rename; a folder needs two, as none can be renamed onto another: a kill between them leaves the place empty,
-    never mixed. Raises IsADirectoryError where a
-    file is to take the place of a folder.
+    never mixed. Raises IsADirectoryError where a file is to take the place of a folder, PermissionError where nothing
+    can be made.
     """
     with beside(path) as box:
         fresh = box / path.name
@@ -50,9 +50,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def beside(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`, on the same disk, that is gone with all that is in it at the end.
 
-    What a killed process left there, the next one for the same `path` clears away.
+    What a killed process left there, the next one for the same `path` clears away. Raises PermissionError where
+    nothing can be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     _clear_after_the_dead(path)
     box = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
@@ -72,9 +72,12 @@ def _make(box: Path) -> None:
     """Make the folder and lock it as long as this process lives and needs it."""
     _boxes[box] = None  # before it exists: an interruption at any moment finds it
     try:
+        box.parent.mkdir(parents=True, exist_ok=True)
         while _boxes[box] is None:
             box.mkdir(mode=0o700, parents=True, exist_ok=True)  # who clears away may have taken an empty parent along
             _boxes[box] = _lock(box)
+    except FileNotFoundError:  # a folder such as /proc, or one that was removed while somebody works in it
+        raise PermissionError(errno.EPERM, "nothing can be made in this folder", str(box.parent)) from None
     except OSError as error:
         if error.errno not in UNLOCKABLE:  # where no folder can be locked, nobody clears away after the dead
             raise

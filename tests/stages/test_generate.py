@@ -193,12 +193,6 @@ def test_a_preview_shows_every_shape_and_touches_nothing(
         generate(params(), part="1/2", preview=Path("sheet.png"))
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder here in which nothing can be made")
-def test_a_preview_where_nothing_can_be_made_is_one_line(project: Path, params: Callable[..., Params]) -> None:
-    with pytest.raises(UserError, match=r"/proc/sheet.png cannot be written into that folder"):
-        generate(params(), preview=Path("/proc/sheet.png"))
-
-
 def test_an_interrupted_run_goes_on_where_it_was(
     project: Path, params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:

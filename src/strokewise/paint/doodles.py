@@ -33,8 +33,10 @@ def doodle(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> Doodle
     kinds = {kind: weight for kind, weight in {**composed, **DRAWN}.items() if kind not in catalogue.shapes}
     bounds = np.cumsum(list(kinds.values()))
     kind = list(kinds)[int(np.searchsorted(bounds[:-1], lot * bounds[-1], side="right"))]
+    if kind not in COMPOSED:
+        return Doodle(kind, "", assemble(_cut(sketches.KINDS[kind](rng))))
     shapes = Shapes(catalogue)
-    pieces = COMPOSED[kind][0](shapes, rng) if kind in COMPOSED else _cut(sketches.KINDS[kind](rng))
+    pieces = COMPOSED[kind][0](shapes, rng)
     return Doodle(kind, "+".join(shapes.drawn), assemble(pieces))
 
 

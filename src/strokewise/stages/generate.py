@@ -63,10 +63,7 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
     catalogue = outlines.read(OUTLINES)
     with _disk_trouble_told():
         if preview is not None:
-            try:
-                _sheet(catalogue, settings, "preview", None, preview)
-            except FileNotFoundError:  # its folder is one in which nothing can be made
-                raise UserError(f"--preview {preview} cannot be written into that folder; name another") from None
+            _sheet(catalogue, settings, "preview", None, preview)
             return Generated(preview, 0, 0)
         scratch = disk.home() / disk.SCRATCH / "paintings" / _digest(catalogue, settings)
         if part is not None:  # others may be painting their parts at the same time
