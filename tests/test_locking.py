@@ -53,3 +53,8 @@ def test_the_block_gives_the_lock_back(tmp_path: Path) -> None:
     after = hold(tmp_path / "lock", "true")
     after.communicate(timeout=30)
     assert after.returncode == 0
+
+
+def test_a_pipe_in_the_command_ends_without_a_complaint(tmp_path: Path) -> None:
+    running = hold(tmp_path / "lock", "sh", "-c", "yes | head -n 1")
+    assert running.communicate(timeout=30) == ("y\n", "")

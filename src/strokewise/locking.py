@@ -9,6 +9,7 @@ Only the standard library is used, so that the Makefile can call this file befor
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> None:
     """Take the lock, then replace this process by the command: no parent stays behind to be killed alone."""
     lock, *command = arguments
     os.set_inheritable(acquire(Path(lock)), True)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it: the command's pipes would complain of each other
     os.execvp(command[0], command)  # noqa: S606 - the Makefile's own words
 
 
