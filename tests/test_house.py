@@ -176,7 +176,18 @@ def test_every_dependency_is_pinned(root: Path) -> None:
 def test_the_root_holds_only_what_the_design_names(root: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in tracked.splitlines()}
-    named = {"pyproject.toml", "dvc.yaml", "params.yaml", "README.md", "Makefile", "LICENSE", "src", "tests", "data"}
+    named = {
+        "pyproject.toml",
+        "dvc.yaml",
+        "params.yaml",
+        "README.md",
+        "Makefile",
+        "LICENSE",
+        "src",
+        "tests",
+        "data",
+        "docs",
+    }
     assert {name for name in top if not name.startswith(".")} - named <= {"dvc.lock", "requirements.lock"}
 
 

@@ -1,29 +1,38 @@
-"""Which of our own files a module runs: the closure of its imports, read from the source without running it.
+"""Which of our own files a module runs, and one digest over what they do.
 
-A model's fingerprint holds the digest of these files, and a test compares `dvc.yaml` with them, so that a
-changed line retrains exactly what it can change.
+`closure` follows the imports in the source without running it: a test compares `dvc.yaml` with it. `digest` is the
+part of a fingerprint that stands for the code. It hashes the code as parsed, without what decides no result:
+docstrings, comments, layout, and the text of raised errors, assertions, warnings and progress. So explaining or
+reformatting never makes another model, and changing an operator always does.
 """
 
 import ast
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
-EXEMPT = ("cli", "errors", "params")  # they decide no output: the door, the messages, the reading of params.yaml
+EXEMPT = (  # modules and folders that decide no output
+    *("cli", "commands", "errors", "params", "wording"),
+    *("disk", "interrupts", "locking", "progress"),
+)
+TALK = ("print", "progress.bar", "progress.track", "progress.warn")  # calls whose text is for people alone
 
 
 def closure(*modules: str, exempt: Sequence[str] = EXEMPT) -> list[Path]:
     """The files that `modules` ("stages.train", "network") import, they themselves included, sorted.
 
-    Follows every `import` in the source, also those inside functions, but leaves out the `exempt` ones and the
-    package's own `__init__`. Raises FileNotFoundError for a name that is no module of ours.
+    Follows every `import` in the source, also those inside functions, but leaves out the `exempt` modules or folders
+    and the package's own `__init__`. Raises FileNotFoundError for a name that is no module of ours.
     """
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name in exempt:
+        if name in found or name in exempt or name.partition(".")[0] in exempt:
             continue
         found[name] = PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
         waiting += _imports(found[name].read_text(encoding="utf-8"))
@@ -31,15 +40,80 @@ def closure(*modules: str, exempt: Sequence[str] = EXEMPT) -> list[Path]:
 
 
 def digest(*modules: str) -> str:
-    """SHA-256 over the names and the bytes of `closure(*modules)`."""
+    """SHA-256 over the names and the canonical code of `closure(*modules)`; the same on every supported Python."""
     total = hashlib.sha256()
     for path in closure(*modules):
-        content = path.read_bytes()
-        total.update(f"{path.relative_to(PACKAGE).as_posix()} {len(content)}\n".encode() + content)
+        total.update(f"{path.relative_to(PACKAGE).as_posix()} {canonical(path.read_text(encoding='utf-8'))}\n".encode())
     return total.hexdigest()
 
 
-def _imports(source: str) -> list[str]:
+@cache
+def canonical(source: str) -> str:
+    """The code of a source text as one line of text, without what decides no result.
+
+    `ast.dump` would differ between versions of Python: 3.12 added fields, 3.13 leaves empty ones out.
+    """
+    return _written(_Silenced().visit(ast.parse(source)))
+
+
+class _Silenced(ast.NodeTransformer):
+    """Takes out docstrings, text that only people read, and what differs between versions of Python."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return None
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call):
+                _drop_text(call)
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        node.msg = None
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if ast.unparse(node.func) in TALK:
+            _drop_text(node)
+        return self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        # 3.12.1 ends some format specifications with an empty text
+        node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+        return self.generic_visit(node)
+
+
+def _drop_text(call: ast.Call) -> None:
+    call.args = [argument for argument in call.args if not _holds_text(argument)]
+    call.keywords = [keyword for keyword in call.keywords if not _holds_text(keyword.value)]
+
+
+def _holds_text(node: ast.AST) -> bool:
+    return any(
+        isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
+        for part in ast.walk(node)
+    )
+
+
+def _written(value: Any) -> str:
+    """A syntax tree as text: every node's name with its fields that are not empty, in their order."""
+    if isinstance(value, ast.AST):
+        fields = ((name, inner) for name, inner in ast.iter_fields(value) if name not in ("ctx", "kind"))
+        held = " ".join(f"{name}={_written(inner)}" for name, inner in fields if inner not in (None, []))
+        return f"({type(value).__name__} {held})" if not isinstance(value, ast.Constant) else _constant(value.value)
+    if isinstance(value, list):
+        return f"[{' '.join(map(_written, value))}]"
+    return _constant(value)
+
+
+def _constant(value: Any) -> str:
+    """Strings in ASCII: which letters `repr` escapes depends on Python's Unicode tables."""
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _imports(source: str) -> Iterator[str]:
     """The modules of this package, named from below it, that the source text imports."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
@@ -49,4 +123,4 @@ def _imports(source: str) -> list[str]:
             # `from strokewise.judge import gate` names a module; `from strokewise.network import load` a thing in one
             names += [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
     ours = [name.removeprefix("strokewise.") for name in names if name.startswith("strokewise.")]
-    return [name for name in ours if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file()]
+    return (name for name in ours if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file())

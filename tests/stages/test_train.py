@@ -21,7 +21,7 @@ import torch
 
 from strokewise import dataset, network
 from strokewise.errors import ModelError, ParamsError, UserError
-from strokewise.learn import checkpoint, lesson, material
+from strokewise.learn import checkpoint, finished, lesson, material
 from strokewise.params import Params
 from strokewise.stages import train as stage
 from strokewise.stages.train import train
@@ -74,6 +74,12 @@ def model() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path("data/model").iterdir())}
 
 
+def forget(fingerprint: str) -> None:
+    """Remove what a training of this fingerprint could go on from."""
+    shutil.rmtree(checkpoint.folder(fingerprint))
+    shutil.rmtree(finished.place(fingerprint))
+
+
 def history() -> np.ndarray:
     return np.genfromtxt("data/model/history.csv", delimiter=",", names=True)
 
@@ -98,8 +104,7 @@ def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
 def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: Path) -> None:
     first = train(params())
     bytes_then = model()
-    checkpoints = checkpoint.folder(first.fingerprint)
-    (checkpoints / checkpoint.FILE).unlink()
+    forget(first.fingerprint)
     assert train(params()) == first
     assert model() == bytes_then
     assert train(params("train.seed=1")).fingerprint != first.fingerprint
@@ -107,11 +112,35 @@ def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: P
 
 
 def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(params())
+    done = train(params())
     before = model()
+    checkpoint.prune(kept=0)
+    shutil.rmtree("data/model")  # as DVC does before it runs the stage
     monkeypatch.setattr(lesson, "_update", lambda *_: pytest.fail("it trained again"))
-    train(params())
+    assert train(params()).fingerprint == done.fingerprint
     assert model() == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "history.csv"])
+def test_a_damaged_finished_training_is_done_again(yard: Path, name: str) -> None:
+    done = train(params())
+    before = model()
+    checkpoint.prune(kept=0)
+    file = finished.place(done.fingerprint) / name
+    file.write_bytes(file.read_bytes()[:-300])
+    assert train(params()) == done
+    assert model() == before
+
+
+def test_a_finished_training_of_another_torch_is_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(params())
+    updates, update = [], lesson._update
+    monkeypatch.setattr(lesson, "_update", lambda *arguments: (updates.append(1), update(*arguments)))
+    monkeypatch.setattr(stage, "version", lambda name: f"another {name}")
+    checkpoint.prune(kept=0)
+    train(params())
+    assert len(updates) == 9
+    assert json.loads(model()["config.json"])["versions"]["torch"] == "another torch"
 
 
 def test_whatever_decides_the_model_changes_its_fingerprint(yard: Path) -> None:
@@ -137,7 +166,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     settings = params(f"train.precision={precision}")
     train(settings)
     whole = model()
-    (checkpoint.folder(json.loads(whole["config.json"])["fingerprint"]) / checkpoint.FILE).unlink()
+    forget(json.loads(whole["config.json"])["fingerprint"])
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
     update, steps = lesson._update, []
 
@@ -159,6 +188,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
 def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = train(params())
     whole = model()
+    shutil.rmtree(finished.place(done.fingerprint))
     file = checkpoint.folder(done.fingerprint) / checkpoint.FILE
     file.write_bytes(file.read_bytes()[:-9])
     train(params())
@@ -271,7 +301,7 @@ def test_one_painting_a_step_will_do_without_batch_normalisation(yard: Path) -> 
 def test_a_resumed_bar_begins_where_it_was(
     yard: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(params("train.epochs=2"))
+    shutil.rmtree(finished.place(train(params("train.epochs=2")).fingerprint))
     capsys.readouterr()
     train(params("train.epochs=2"))
     assert capsys.readouterr().err.splitlines()[0].startswith("train: 96/96 [")
@@ -312,8 +342,8 @@ def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> N
     words = ["-c", often, *words[2:]]
     subprocess.run([sys.executable, *words], env=environment, check=True)
     whole = model()
-    for path in [*Path(".strokewise").glob("checkpoints/*/*"), *Path("data/model").iterdir()]:
-        path.unlink()
+    shutil.rmtree(".strokewise")
+    shutil.rmtree("data/model")
 
     def saved() -> list[int]:
         return [path.stat().st_mtime_ns for path in Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")]

@@ -1,83 +1,12 @@
 """data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, its curves in `history.csv`.
 
-Where the defaults come from (2026-11-22): 600 paintings, judged on 5,400 others (standard error 0.6 points; one seed
-each, so what differs by less than 2 points does not differ). On an earlier, harder painter, 60 epochs:
-
-    64.1 %  32-64-128 maps, one fully connected layer, rate 0.003, small changes only
-    69.2    + each painting turned and mirrored as far as its like were painted (`augment.Freedom`)
-    71.2    + rate 0.01             71.5  group normalisation instead           65.5  strided, 120 epochs
-    74.4    + 64 hidden units, 32-64-96 maps                                    75.3  both this and rate 0.01
-    76.5    + a fourth stage, 2×2 maps at the end
-    79.5    + 100 epochs: nothing else helped as much, so a network that is cheaper to train wins
-
-From 75.3, nothing came of batches of 32 (75.5), SiLU (75.9), 64 maps and 128 hidden units (75.9), a strength of 1.5
-(74.5), average pooling (71.0) or group normalisation (74.2); from 76.5, nothing of rate 0.02 (76.8) or weight decay
-0.3 (77.0). On the present painter, at about the same CPU time: 32 maps and 100 epochs 89.1 %, 24 and 120 90.1,
-16 and 160 89.5, 24 and 100 with a stronger warp 89.3. 24 maps, 100: 89.9 and 89.0.
-
-On 2,400 test paintings (2026-11-25, one seed each; in brackets the recall of `other`, the weakest class): 89.2 % (60).
-Stretched as far as their like were (`augment.Freedom`) 89.3 (55), and on thin shapes of hasty writers a point better.
-Two paintings put on one sheet as `other` at each seventh look 87.6 (49): worse, it costs the shapes and gains nothing.
-Doodles painted twice as often as a shape (`painter.DOODLES`) 89.2 (76), three times 89.1 (82), but then other shapes
-are turned away. 6,000 paintings 93.1 (74): what the defaults lack is paintings, not a better way to learn from them.
-
-Made cheaper (2026-11-26, seeds 0 to 3, mean on 2,400 test paintings; CPU seconds; hasty writers' drawings right):
-
-    24 maps, 12 extra line filters      88.3 %  112 s  82.0 %
-    24 maps,  4 extra                   87.8    101    81.5
-    20 maps,  4 extra (the defaults)    87.7     84    81.6
-    24 maps, 12 extra, 75 epochs        87.3     82    79.0
-
-In the same time fewer maps do better than fewer epochs. Threads that spin before they sleep (GOMP_SPINCOUNT=10000)
-are a tenth faster on a quiet machine and half as fast beside a busy neighbour: left out. A hand that moves on while it
-draws, so that the end of an outline misses its beginning, changed nothing (6,000 paintings, hasty writers 87.1 and
-87.4 % without): what is wrong there is mostly ellipse against `other`, heart and triangle, not the three among
-themselves.
-
-Larger batches (2026-11-26, on the present painter, two looks, seeds 0 to 3; two threads share a step of 200 better, an
-Intel Xeon trains 1,303, 1,754 and 1,981 paintings a second with batches of 60, 120 and 200; test, careful, hasty):
-
-     64, 100 epochs, rate 0.010, averaging 0.98     90.8 %  98.9 %  82.8 %
-    120, 100         0.012           0.96           90.9    99.0    82.8
-    120, 130         0.012           0.96           91.0    98.9    85.5
-    200, 150         0.014           0.93           91.2    99.4    84.7    (the defaults: as fast as the first)
-
-Two looks at each picture, turned by 8.5° either way (`network.probabilities`; seeds 0 to 3): drawings of careful
-writers 97.9 -> 99.1 %, of hasty ones 81.3 -> 84.1, of Quick, Draw! 90.7 -> 91.5. Three looks with the straight one gain
-no more, shifts by a pixel and small stretches less, a mirror more, but not every shape may be mirrored. Nothing came
-of dropout before the fully connected layers (0.25: hasty 79.0 against 82.1 without) or of mixing paintings (mixup,
-beta 0.3: 79.5). What the painter does hardly moves the hasty writers: more haste, heavier bends, trapezoids, thinner
-shapes, more flying ends and blunt corners all left them at 87 % (3,000 paintings, 20 epochs), each within a point.
-
-Evened by the door (`pictures._evening`): a drawing n times as long as wide becomes n to a power less (2026-11-26, seeds
-0 to 3, one thread; test, careful, hasty). It is worth as much as five times as many paintings:
-
-    n (not evened)   91.2 %  99.4 %  84.7 %
-    n^0.65           92.6    99.8    87.1
-    n^0.5            92.4    99.9    87.6    (the defaults; by moments of the ink, not of its hull, 87.0)
-    n^0.25           91.9    99.8    84.8    (moments of the ink)
-
-Lines made thin again after evening changed nothing (92.4, 99.8, 87.3), nor did evening by at most five times (92.5,
-99.8, 87.0) or a grid of 48 with 260 epochs, as fast, but hasty writers' other drawings 89.8 % right instead of 91.5.
-
-In bfloat16, on an Intel Xeon with AMX, training takes four fifths of the time and is as good (2026-11-26, seeds 0 to
-3; test, careful, hasty):
-
-    float32          92.2 %  99.9 %  87.7 %
-    bfloat16         92.4    99.9    87.2
-      190 epochs     92.8    99.8    88.0
-      24 maps        92.5    99.8    88.0
-      24 to 128      92.6    99.9    88.4
-      16 maps, 190   92.5    99.8    87.5
-
-so nothing certain comes of the time saved, and the defaults stay what other processors can do in a minute, too. Half
-of what convolutions still take is the weights' gradients, at which AMX is no faster. Going from convolution to pooling
-in pieces of a batch that fit the cache is slower by 5 to 40 %.
+Where the defaults come from: `docs/experiments.md`.
 """
 
 import ctypes
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -90,9 +19,9 @@ from typing import Any
 import torch
 import torch.utils.deterministic
 
-from strokewise import dataset, disk, locking, network, sources
+from strokewise import dataset, locking, network, progress, sources
 from strokewise.errors import ModelError, ParamsError, UserError
-from strokewise.learn import checkpoint, diary, distributed, lesson, material, pupil
+from strokewise.learn import checkpoint, diary, distributed, finished, lesson, material, pupil
 from strokewise.learn.distributed import Team
 from strokewise.learn.lesson import Lesson
 from strokewise.learn.pupil import Pupil
@@ -102,6 +31,7 @@ from strokewise.params import Train as Settings
 FOLDER = Path("data/model")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST = 2**30  # bytes: no batch is larger
+ACCURACY = pupil.COLUMNS.index("validation_accuracy")
 CHECKPOINT_EVERY_S = 5.0  # a crash costs no more; writing one takes some 20 ms
 
 
@@ -141,11 +71,17 @@ def train(
         fingerprint = _digest({**decided, "code": sources.digest("stages.train")})
         _check_agreed(fingerprint, team)
         place = checkpoint.folder(fingerprint)
+        known = {**decided, "fingerprint": fingerprint}
         with locking.exclusive(place / checkpoint.LOCK) if team.leads else nullcontext():
+            history = finished.find(fingerprint, _versions()) if team.leads else None
+            if distributed.tell(team, b"" if history is None else b"finished"):
+                if history is not None:
+                    _take_up(history, known, folder, place, begun)
+                return Trained(folder, fingerprint, history[-1][ACCURACY] if history else math.nan)
             learner = pupil.begin(paintings.shapes, params.network, settings, team)
             _go_on(learner, place, fingerprint, team)
             if team.leads:
-                diary.begin(place, {**decided, "fingerprint": fingerprint}, learner.history)
+                diary.begin(place, known, learner.history)
                 if begun:
                     begun(place)
             with _memory_told():
@@ -161,9 +97,13 @@ def train(
             assert distributed.tell(team, same) == same, "the processes have drifted apart"
             if team.leads:
                 checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
-                _write(learner, folder, {**decided, "fingerprint": fingerprint})
+                with _full_disk_told(folder):
+                    with finished.written(fingerprint) as fresh:
+                        network.save(learner.average, fresh, {**known, "versions": _versions()})
+                        (fresh / diary.CURVES).write_text(diary.text(learner.history), encoding="utf-8")
+                    finished.publish(fingerprint, folder)
                 checkpoint.prune()
-    return Trained(folder, fingerprint, learner.history[-1][pupil.COLUMNS.index("validation_accuracy")])
+    return Trained(folder, fingerprint, learner.history[-1][ACCURACY])
 
 
 def resolved(settings: Settings) -> Settings:
@@ -278,13 +218,27 @@ def _saver(learner: Pupil, place: Path, fingerprint: str, team: Team) -> Callabl
     return save
 
 
-def _write(learner: Pupil, folder: Path, known: dict[str, Any]) -> None:
-    """The model folder, whole or not at all."""
-    versions = {name: version(name) for name in ("numpy", "strokewise", "torch")}
+def _take_up(
+    history: list[list[float]], known: dict[str, Any], folder: Path, place: Path, begun: Callable[[Path], None] | None
+) -> None:
+    """Bring back what a training of the same fingerprint ended with."""
+    diary.begin(place, known, history)
+    if begun:
+        begun(place)
+    with _full_disk_told(folder):
+        finished.publish(known["fingerprint"], folder)
+    with progress.bar(len(history), "train", "epochs", done=len(history)):
+        pass
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("numpy", "strokewise", "torch")}
+
+
+@contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
     try:
-        with disk.replacing(folder) as fresh:
-            network.save(learner.average, fresh, {**known, "versions": versions})
-            (fresh / diary.CURVES).write_text(diary.text(learner.history), encoding="utf-8")
+        yield
     except OSError as error:
         raise ModelError(
             f"{folder} cannot be written: {error.strerror}; make room, then start the same command again: it goes on "
