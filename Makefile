@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 # One make at a time in this folder; the kernel drops the lock with the process that holds it
-LOCKED := $(PYTHON) -P src/strokewise/locking.py .strokewise/make.lock
+LOCKED := $(PYTHON) -P src/strokewise/support/file_lock.py .strokewise/make.lock
 # What the environment was built from, and where: a moved folder needs a new one, too
 PINS   := { echo "$(CURDIR)"; cat requirements.lock; sed "/^.tool/,\$$d" pyproject.toml; }
 
@@ -26,7 +26,7 @@ ui: setup  ## compare the runs in the MLflow UI
 	@$(BIN)/strokewise ui
 
 bench: setup  ## measure speed, as ratios against named references
-	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit; done
 
 clean:  ## remove what can be made again; mlflow.db, the DVC cache and your drawings stay
 	@rm -rf .venv .strokewise data/paintings data/model data/baseline .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -38,7 +38,7 @@ lock: setup  ## renew the pins (requirements.lock) and the schema of params.yaml
 		--no-emit-options --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	@# a local build of torch (2.13.0+cpu) is a choice of this machine, not a pin
 	@sed -i.old -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.lock && rm requirements.lock.old
-	@$(BIN)/python -c 'from strokewise.params import schema; print(schema(), end="")' > .params.schema.json
+	@$(BIN)/python -c 'from strokewise.params import json_schema; print(json_schema(), end="")' > .params.schema.json
 
 setup:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strokewise import cli
+from strokewise.cli import app
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -52,7 +52,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         monkeypatch.setattr(sys, "argv", ["strokewise", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            cli.run()
+            app.run()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 

@@ -25,17 +25,18 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import strokewise
-from strokewise import drawings, pictures
-from strokewise.cli import app
+from strokewise.cli.app import app
+from strokewise.data import human_drawings, training_set
 from strokewise.errors import PictureError
-from strokewise.learn import material
+from strokewise.preprocessing.preprocess import preprocess
 from strokewise.recogniser import Recogniser
+from strokewise.support.paths import TRAIN_DRAWINGS_DIR
 
 pytestmark = pytest.mark.slow
 SHAPES = ("ellipse", "rectangle", "star", "triangle")
 SMALL = [
     *("generate.train=400", "generate.validation=48", "generate.test=24", "generate.imprecision=0.5"),
-    *("network.grid=32", "train.epochs=20", "train.batch_size=64", "train.threads=1", "train.device=cpu"),
+    *("network.image_size=32", "train.epochs=20", "train.batch_size=64", "train.threads=1", "train.device=cpu"),
 ]
 KEEP = 0.95  # of the drawings, at least, that a change must leave what they are
 CORNERS = {"rectangle": 4, "star": 10, "triangle": 3}
@@ -147,7 +148,7 @@ def test_a_file_is_the_same_picture_for_import_prediction_and_the_server(yard: P
     """One file, and everyone sees the same picture in it and says the same of it."""
     given = yard / "learn" / PLAIN[0].shape / "0.png"
     (answer,) = loaded.predict(given)
-    assert [answer] in [loaded.predict(path) for path in drawings.paths(drawings.TRAIN)]
+    assert [answer] in [loaded.predict(path) for path in human_drawings.drawing_paths(TRAIN_DRAWINGS_DIR)]
     typed = CliRunner().invoke(app, ["predict", str(given), "--model", str(yard / "data" / "model"), "--json"])
     assert json.loads(typed.output)["scores"] == pytest.approx(answer.scores, abs=1e-6)
     with served(yard) as port:
@@ -157,8 +158,8 @@ def test_a_file_is_the_same_picture_for_import_prediction_and_the_server(yard: P
 
 
 def test_training_sees_an_imported_drawing_as_the_door_does(yard: Path) -> None:
-    seen = [pictures.picture(path, 32) for path in sorted((yard / "learn").rglob("*.png"))]
-    learned = material.gather(32).split
+    seen = [preprocess(path, 32) for path in sorted((yard / "learn").rglob("*.png"))]
+    learned = training_set.load_training_set(32).split
     assert len(learned.labels) == 400 + len(seen)
     assert sorted(map(bytes, learned.pictures[-len(seen) :])) == sorted(map(bytes, seen))
 

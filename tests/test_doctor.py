@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from strokewise import doctor, network
+from strokewise import doctor
 from strokewise.doctor import Finding
+from strokewise.model.cnn import CNN
+from strokewise.model.model_files import save_model
 from strokewise.params import Params
 
 
@@ -21,7 +23,7 @@ def of(check: str, root: Path) -> list[Finding]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setattr(doctor, "CHECKS", (getattr(doctor, check),))
-        return list(doctor.examine(root))
+        return list(doctor.run_checks(root))
 
 
 def one(check: str, root: Path) -> tuple[str, str, str]:
@@ -133,8 +135,8 @@ def test_a_store_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_damaged_model(root: Path, tmp_path: Path) -> None:
     assert of("model", tmp_path) == []
     folder = tmp_path / "data" / "model"
-    settings = Params.load(root / "params.yaml", ["network.grid=32", "network.width=8"]).network
-    network.save(network.Network(("circle", "other"), settings), folder, {"fingerprint": "0" * 64})
+    settings = Params.load(root / "params.yaml", ["network.image_size=32", "network.base_channels=8"]).network
+    save_model(CNN(("circle", "other"), settings), folder, {"fingerprint": "0" * 64})
     assert one("model", tmp_path)[0] == "ok"
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
@@ -148,12 +150,12 @@ def test_whatever_is_raised_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mon
         (KeyError("a"), "KeyError: 'a'"),
     ):
 
-        def broken(root: Path, error: Exception = error) -> doctor.Found:
+        def broken(root: Path, error: Exception = error) -> doctor.Findings:
             raise error
             yield
 
         monkeypatch.setattr(doctor, "CHECKS", (broken,))
-        (finding,) = doctor.examine(tmp_path)
+        (finding,) = doctor.run_checks(tmp_path)
         assert (finding.check, finding.state, finding.said) == ("broken", "bad", said)
 
 

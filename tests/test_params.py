@@ -24,8 +24,8 @@ def test_the_file_in_git_is_valid_and_frozen(root: Path) -> None:
 
 
 def test_overrides_replace_single_values(root: Path) -> None:
-    params = load(root, "train.epochs=7", "train.learning_rate=3e-3", "network.lines=fixed")
-    assert (params.train.epochs, params.train.learning_rate, params.network.lines) == (7, 0.003, "fixed")
+    params = load(root, "train.epochs=7", "train.learning_rate=3e-3", "network.line_filters=fixed")
+    assert (params.train.epochs, params.train.learning_rate, params.network.line_filters) == (7, 0.003, "fixed")
     assert params.train.batch_size == load(root).train.batch_size
 
 
@@ -42,7 +42,7 @@ def test_overrides_replace_single_values(root: Path) -> None:
         ("train.epochs=", r"train\.epochs is nothing; it must be a whole number"),
         ("generate.imprecision=3", r"generate\.imprecision is 3; it must be a number ≥ 0 and ≤ 2"),
         ("generate.imprecision=.nan", r"generate\.imprecision is nan; it must be a number"),
-        ("network.lines=seed", r"'seed'; it must be one of fixed, seeded, learned; did you mean seeded\?"),
+        ("network.line_filters=seed", r"'seed'; it must be one of fixed, seeded, learned; did you mean seeded\?"),
         ("register.alpa=1", r"register\.alpa is unknown; did you mean alpha\?"),
         ("generate.hand.tremor=5", r"hand\.tremor is 5; it must be a number or null ≥ 0 and ≤ 4"),
         ("generate.hand.tremr=1", r"hand\.tremr is unknown; did you mean tremor\?"),

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 import strokewise
-from strokewise import network, recogniser
+from strokewise import recogniser
 from strokewise.errors import ModelError, PictureError
+from strokewise.model.cnn import CNN
+from strokewise.model.model_files import save_model
 from strokewise.params import Params
 
 
 @pytest.fixture(scope="module")
 def loaded(root: Path, tmp_path_factory: pytest.TempPathFactory) -> recogniser.Recogniser:
     folder = tmp_path_factory.mktemp("model") / "model"
-    settings = Params.load(root / "params.yaml", ["network.grid=32", "network.width=8"]).network
-    network.save(network.Network(("circle", "cross", "other"), settings), folder, {"fingerprint": "0" * 64})
+    settings = Params.load(root / "params.yaml", ["network.image_size=32", "network.base_channels=8"]).network
+    save_model(CNN(("circle", "cross", "other"), settings), folder, {"fingerprint": "0" * 64})
     return strokewise.load(folder)
 
 

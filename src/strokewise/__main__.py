@@ -1,17 +1,17 @@
 """What the commands `strokewise` and `python -m strokewise` start, which torchrun does: Ctrl-C counts from here on."""
 
-from strokewise import interrupts
+from strokewise.support import signals
 
 
 def main() -> None:
     """Load the command line and run it."""
-    interrupts.heeded(_open)
+    signals.exit_on_sigint(_run_app)
 
 
-def _open() -> None:
-    from strokewise import cli
+def _run_app() -> None:
+    from strokewise.cli import app
 
-    cli.run()
+    app.run()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,14 @@ A message says what was given, what is allowed and what to do. Anything else tha
 """
 
 
+def one_line(error: object, limit: int = 300) -> str:
+    """The text of an error (of a library, say) in one line of at most `limit` characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 class UserError(Exception):
-    """A user's mistake, told in one line. The command line prints it and exits with `exit_code` (2)."""
+    """A user's mistake in one line. The command line prints it and exits with `exit_code` (2)."""
 
     exit_code = 2
 

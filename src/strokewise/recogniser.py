@@ -1,6 +1,6 @@
 """Any pictures -> shapes: a model folder, loaded once, behind one call; what `strokewise predict` and `load` give.
 
-A recogniser takes files, bytes or arrays of any size, and strokes (`pen.py`); each passes the one door (`pictures.py`)
+A recogniser takes files, bytes or arrays of any size, and strokes (`stroke_input.py`); each passes the one door (`preprocess.py`)
 and the network.
 """
 
@@ -15,15 +15,19 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from strokewise import exported, network, pen, pictures
 from strokewise.errors import ModelError, PictureError
+from strokewise.model.inference import predict_proba
+from strokewise.model.model_files import load_model
+from strokewise.model.onnx_export import export_onnx
+from strokewise.preprocessing import stroke_input
+from strokewise.preprocessing.preprocess import preprocess
 
 Source = Path | str | bytes | npt.NDArray[Any] | Sequence[Any]
 T = TypeVar("T")
-BATCH = 256  # pictures in memory at a time
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
-STROKES = frozenset({".json"})
-NONE = "other"  # what is none of the shapes, and what is not sure enough
+READ_BATCH = 256  # pictures in memory at a time
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
+STROKE_SUFFIXES = frozenset({".json"})
+OTHER = "other"  # what is none of the shapes, and what is not sure enough
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Recogniser:
     def __init__(self, folder: Path) -> None:
         """Load the model folder; raises ModelError if it is missing, incomplete or damaged."""
         self._folder = folder
-        self._network = network.load(folder)
+        self._network = load_model(folder)
         self.shapes: tuple[str, ...] = self._network.shapes
 
     def predict(self, sources: Sequence[Source] | Source, reject_below: float = 0.0) -> list[Prediction]:
@@ -56,7 +60,7 @@ class Recogniser:
         """
         lone = isinstance(sources, Path | str | bytes) or (isinstance(sources, np.ndarray) and sources.ndim < 4)
         answers: list[Prediction] = []
-        several: Any = [sources] if lone or pen.is_drawing(sources) else sources
+        several: Any = [sources] if lone or stroke_input.is_drawing(sources) else sources
         for answer in self.stream(several, reject_below):
             if isinstance(answer, PictureError):
                 raise answer
@@ -67,13 +71,13 @@ class Recogniser:
         """One answer a picture, in order: what was recognised, or why it could not be read."""
         if not 0 <= reject_below <= 1:
             raise ModelError(f"answers cannot be rejected below {reject_below:g}; give a confidence between 0 and 1")
-        if reject_below and NONE not in self.shapes:
-            raise ModelError(f"this model does not know {NONE!r}, so it can reject nothing; leave the bound out")
+        if reject_below and OTHER not in self.shapes:
+            raise ModelError(f"this model does not know {OTHER!r}, so it can reject nothing; leave the bound out")
         # One thread reads the next batch while the network answers this one. More of them would be slower: the door's
         # many small steps would wait for each other's turn at the interpreter.
         with ThreadPoolExecutor(1) as door:
             read: list[npt.NDArray[np.uint8] | PictureError] = []
-            for batch in _batches(sources, BATCH):
+            for batch in _batched(sources, READ_BATCH):
                 coming = door.submit(lambda batch: [self._picture(source) for source in batch], batch)
                 yield from self._answers(read, reject_below)
                 read = coming.result()
@@ -81,11 +85,11 @@ class Recogniser:
 
     def export(self, path: str | Path) -> float:
         """Write the network as ONNX to `path`; gives back how far onnxruntime's probabilities are from torch's."""
-        return exported.write(self._folder, Path(path))
+        return export_onnx(self._folder, Path(path))
 
     def _picture(self, source: Source) -> npt.NDArray[np.uint8] | PictureError:
         try:
-            return pictures.picture(_seen(source), self._network.grid)
+            return preprocess(_to_picture_source(source), self._network.image_size)
         except PictureError as error:
             return error
 
@@ -93,14 +97,14 @@ class Recogniser:
         self, batch: list[npt.NDArray[np.uint8] | PictureError], reject_below: float
     ) -> Iterator[Prediction | PictureError]:
         readable = [picture for picture in batch if not isinstance(picture, PictureError)]
-        scores = iter(network.probabilities(self._network, np.stack(readable)) if readable else ())
+        scores = iter(predict_proba(self._network, np.stack(readable)) if readable else ())
         for picture in batch:
             if isinstance(picture, PictureError):
                 yield picture
                 continue
             answer = self._prediction(next(scores))
             if answer.confidence < reject_below:
-                answer = replace(answer, shape=NONE, confidence=answer.scores[NONE])
+                answer = replace(answer, shape=OTHER, confidence=answer.scores[OTHER])
             yield answer
 
     def _prediction(self, scores: npt.NDArray[np.float32]) -> Prediction:
@@ -109,16 +113,16 @@ class Recogniser:
         return Prediction(self.shapes[best], float(scores[best]), named)
 
 
-def _seen(source: Source) -> Path | bytes | npt.NDArray[Any]:
+def _to_picture_source(source: Source) -> Path | bytes | npt.NDArray[Any]:
     """What the door takes: strokes drawn, all else as it is."""
     if isinstance(source, str):
         source = Path(source)
     if isinstance(source, Path):
-        return pen.read(source) if source.suffix.lower() in STROKES else source
+        return stroke_input.read_strokes(source) if source.suffix.lower() in STROKE_SUFFIXES else source
     if isinstance(source, bytes):
-        return pen.parse(source) if pen.is_json(source) else source
-    if isinstance(source, list | tuple) or (isinstance(source, np.ndarray) and pen.is_drawing(source)):
-        return pen.scene(source)
+        return stroke_input.parse_strokes(source) if stroke_input.is_json(source) else source
+    if isinstance(source, list | tuple) or (isinstance(source, np.ndarray) and stroke_input.is_drawing(source)):
+        return stroke_input.rasterize_strokes(source)
     return source  # type: ignore[return-value]  # an array; the door names what is none
 
 
@@ -132,30 +136,30 @@ def load(model: str | Path | None = None) -> Recogniser:
 
     if model is None:
         local = Path("data/model")
-        folder = versions.champion() or local
+        folder = versions.champion_dir() or local
         if folder == local and not local.is_dir():
             raise ModelError(
                 "no champion is registered and there is no data/model here; run `make repro`, or name a --model"
             )
         return Recogniser(folder)
-    if isinstance(model, str) and not _is_folder(Path(model)):
+    if isinstance(model, str) and not _is_dir(Path(model)):
         if model.startswith("models:/"):
-            return Recogniser(versions.folder(model))
+            return Recogniser(versions.model_dir(model))
         if "/" not in model and os.sep not in model:
-            return Recogniser(versions.folder(f"models:/strokewise@{model}"))
+            return Recogniser(versions.model_dir(f"models:/strokewise@{model}"))
     return Recogniser(Path(model))
 
 
-def files(paths: Iterable[Path], suffixes: frozenset[str] = SUFFIXES) -> Iterator[Path]:
+def find_pictures(paths: Iterable[Path], suffixes: frozenset[str] = PICTURE_SUFFIXES) -> Iterator[Path]:
     """The pictures that `paths` name: files as they are, folders searched to any depth, in sorted order."""
     for path in paths:
-        if _is_folder(path):
+        if _is_dir(path):
             yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
         else:
             yield path
 
 
-def _is_folder(path: Path) -> bool:
+def _is_dir(path: Path) -> bool:
     """Whether it is one; a name that no file can have (too long) is told by whoever opens it."""
     try:
         return path.is_dir()
@@ -163,7 +167,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from strokewise.network import Network
-from strokewise.params import Network as Settings
+from strokewise.model.cnn import CNN
+from strokewise.params import NetworkParams as Settings
 from strokewise.params import Params
 
 MAKES = {
@@ -25,13 +25,13 @@ def settings() -> Settings:
 
 
 @pytest.fixture(params=MAKES)
-def network(request: pytest.FixtureRequest, settings: Settings) -> Network:
+def network(request: pytest.FixtureRequest, settings: Settings) -> CNN:
     """An untrained network of one make after the other; its normalisation has seen some pictures."""
     return made(settings, MAKES[request.param])
 
 
 @pytest.fixture
-def plain(settings: Settings) -> Network:
+def plain(settings: Settings) -> CNN:
     """An untrained network of the default make."""
     return made(settings, {})
 
@@ -46,10 +46,10 @@ def pictures() -> NDArray[np.uint8]:
     return drawn
 
 
-def made(settings: Settings, changes: dict[str, object]) -> Network:
+def made(settings: Settings, changes: dict[str, object]) -> CNN:
     torch.manual_seed(3)
-    network = Network(("cross", "ellipse", "other"), settings.model_copy(update=changes))
+    network = CNN(("cross", "ellipse", "other"), settings.model_copy(update=changes))
     network.train()
     with torch.no_grad():
-        network(torch.rand(16, 1, settings.grid, settings.grid))
+        network(torch.rand(16, 1, settings.image_size, settings.image_size))
     return network.eval()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from strokewise.explain import report, story, why
-from strokewise.network import Network
+from strokewise.explain import analysis, attribution, page
+from strokewise.model.cnn import CNN
 
 pytestmark = pytest.mark.slow
 
@@ -55,17 +55,19 @@ def browse(chromium: str, address: Path, folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_it_is_readable(chromium: str, plain: Network, pictures: NDArray[np.uint8], tmp_path: Path, width: int) -> None:
-    memory = story.remember(plain, pictures)
+def test_it_is_readable(chromium: str, plain: CNN, pictures: NDArray[np.uint8], tmp_path: Path, width: int) -> None:
+    memory = analysis.build_reference(plain, pictures)
 
     def model(asked: NDArray[np.uint8]) -> NDArray[np.float32]:
         share = asked.mean(axis=(1, 2)) / 255
         return np.stack([share, 1 - share, share * 0], axis=1).astype(np.float32)
 
-    rival = report.Rival("a stand-in", why.stencil(model, pictures), (0.5, 0.25), (1.0, 0.75), 8, 8)
+    rival = page.ModelSummary(
+        "a stand-in", attribution.ink_correlation(model, pictures), (0.5, 0.25), (1.0, 0.75), 8, 8
+    )
     name = "a-very-long-name-of-a-file-without-any-space-in-it-that-must-not-widen-the-page.png"
-    told = [story.tell(plain, pictures[0], pictures[0], memory, model, name, "cross")]
-    (tmp_path / "page.html").write_text(report.page(plain, told, rival, 8), encoding="utf-8")
+    told = [analysis.analyse(plain, pictures[0], pictures[0], memory, model, name, "cross")]
+    (tmp_path / "page.html").write_text(page.explanation_page(plain, told, rival, 8), encoding="utf-8")
     (tmp_path / "probe.html").write_text(PROBE % width, encoding="utf-8")
     document, log = browse(chromium, tmp_path / "probe.html", tmp_path)
     found = re.search(r'data-found="([^"]*)"', document)

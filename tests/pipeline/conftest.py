@@ -83,7 +83,7 @@ class Project:
         with tempfile.TemporaryDirectory() as copy, pytest.MonkeyPatch.context() as patch:
             shutil.copy(self.folder / "mlflow.db", copy)  # MLflow would keep the project's own open
             patch.setenv("DVC_ROOT", copy)
-            with store.opened(create=False) as opened:
+            with store.connect(create=False) as opened:
                 return _said(opened.client)
 
     @staticmethod

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from strokewise import disk, sources
+from strokewise import code_digest
+from strokewise.support import atomic_io
 
 pytestmark = pytest.mark.slow
 
@@ -71,8 +72,16 @@ def test_push_and_pull_carry_the_results(project: Any, tmp_path: Path) -> None:
 def test_a_stage_needs_what_dvc_yaml_names_and_nothing_else(project: Any, tmp_path: Path) -> None:
     """Each stage runs in a folder that holds only its dependencies, and makes the same bytes."""
     described = YAML(typ="safe").load(project.folder / "dvc.yaml")["stages"]
-    rooms = [f"commands/{path.stem}" for path in (sources.PACKAGE / "commands").glob("*.py")]
-    exempt = [*sources.EXEMPT, *rooms, "interrupts", "wording", "locking", "__main__", "__init__"]  # what these import
+    rooms = [f"commands/{path.stem}" for path in (code_digest.PACKAGE / "commands").glob("*.py")]
+    exempt = [
+        *code_digest.NOT_DECIDING,
+        *rooms,
+        "interrupts",
+        "wording",
+        "locking",
+        "__main__",
+        "__init__",
+    ]  # what these import
     for name, stage in described.items():
         if name == "register":  # its output is the store, see the other tests
             continue
@@ -134,6 +143,6 @@ def test_ctrl_c_leaves_nothing_half_made(project: Any) -> None:
             assert "Traceback" not in said
     after = everything()
     assert {path for path in after if path.parts[0] != ".strokewise"} == before
-    assert not [path for path in after if disk.BOX.fullmatch(path.name)]
+    assert not [path for path in after if atomic_io.TEMP_DIR_NAME.fullmatch(path.name)]
     assert project.run("git", "status", "--porcelain") == ""
     project.run("dvc", "repro")

@@ -17,11 +17,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from strokewise import dataset, disk, network, pictures
-from strokewise.architecture import LOOKS
-from strokewise.judge import statistics
-from strokewise.params import Network as Settings
+from strokewise.data.dataset import Split, load_paintings
+from strokewise.data.shards import PaintingRow, write_shard
+from strokewise.model.cnn import CNN
+from strokewise.model.inference import predict_proba, rotate, to_tensor
+from strokewise.model.model_files import save_model
+from strokewise.model.tta import TTA_ANGLES
+from strokewise.params import NetworkParams as Settings
 from strokewise.params import Params
+from strokewise.preprocessing.preprocess import preprocess
+from strokewise.support import atomic_io
 
 SHAPES = ("bar", "cross", "ring")
 GRID = 16
@@ -53,16 +58,16 @@ def settings(root: Path = ROOT) -> Settings:
     return Params.load(root / "params.yaml").network.model_copy(update={"grid": GRID, "width": 4, "extra": 0})
 
 
-def train(seed: int, weak: float, shapes: Sequence[str] = SHAPES) -> network.Network:
+def train(seed: int, weak: float, shapes: Sequence[str] = SHAPES) -> CNN:
     """A network that is right on nearly all paintings, but for a share `weak` of the last shape's."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # it is small, and a neighbour's threads would be waited for
     torch.manual_seed(seed)
-    net = network.Network(shapes, settings())
+    net = CNN(shapes, settings())
     scenes, labels = paint(60, 1)
-    inked = network.batch(np.stack([pictures.picture(scene, GRID) for scene in scenes]))
-    seen = torch.cat([network.turned(inked, degrees) for degrees in LOOKS])  # as it will look at them
-    right = torch.from_numpy(labels).repeat(len(LOOKS))
+    inked = to_tensor(np.stack([preprocess(scene, GRID) for scene in scenes]))
+    seen = torch.cat([rotate(inked, degrees) for degrees in TTA_ANGLES])  # as it will look at them
+    right = torch.from_numpy(labels).repeat(len(TTA_ANGLES))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(60):
         optimiser.zero_grad()
@@ -72,14 +77,14 @@ def train(seed: int, weak: float, shapes: Sequence[str] = SHAPES) -> network.Net
     torch.set_num_threads(threads)
     if weak:
         scenes, labels = paint(120, 2)  # those that judge
-        inked = np.stack([pictures.picture(scene, GRID) for scene in scenes])
+        inked = np.stack([preprocess(scene, GRID) for scene in scenes])
         bias = net.connected[-1].bias
         fair, low, high = bias[2].item(), 0.0, 64.0
         for _ in range(24):  # by how much it has to dislike the last shape to miss so many
             middle = (low + high) / 2
             with torch.no_grad():
                 bias[2] = fair - middle
-            missed = (network.probabilities(net, inked[labels == 2]).argmax(1) != 2).mean()
+            missed = (predict_proba(net, inked[labels == 2]).argmax(1) != 2).mean()
             low, high = (middle, high) if missed < weak else (low, middle)
     return net
 
@@ -102,16 +107,16 @@ def make(root: Path, seed: int = 0, weak: float = 0.0, shapes: Sequence[str] = S
     data = root / "data"
     scenes, labels = paint(120, 2)
     rows = [
-        dataset.Row(cv2.imencode(".png", scene)[1].tobytes(), int(label), {})
+        PaintingRow(cv2.imencode(".png", scene)[1].tobytes(), int(label), {})
         for scene, label in zip(scenes, labels, strict=True)
     ]
-    dataset.write_shard(data / "paintings/test/00000.parquet", rows, shapes, {})
+    write_shard(data / "paintings/test/00000.parquet", rows, shapes, {})
     (data / "paintings/contact-sheet.png").write_bytes(rows[0].image)
-    paintings = dataset.load("test", GRID, data / "paintings")
+    paintings = load_paintings("test", GRID, data / "paintings")
     net = train(seed, weak, shapes)
     named = hashlib.sha256(f"{seed} {weak} {shapes}".encode()).hexdigest()
     decided = {"fingerprint": named, "versions": {"torch": torch.__version__}, "paintings": {"train": "a" * 64}}
-    network.save(net, data / "model", decided | {"training": {"epochs": 3, "device": "cpu"}})
+    save_model(net, data / "model", decided | {"training": {"epochs": 3, "device": "cpu"}})
     with (data / "model/history.csv").open("w") as file:
         csv.writer(file).writerows(
             [["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]]
@@ -128,24 +133,24 @@ def make(root: Path, seed: int = 0, weak: float = 0.0, shapes: Sequence[str] = S
     }
     (data / "baseline").mkdir(parents=True, exist_ok=True)
     (data / "baseline/model.onnx").write_bytes(content)
-    disk.write_json(data / "baseline/config.json", flat_config)
+    atomic_io.write_json(data / "baseline/config.json", flat_config)
     said = {
-        "cnn": network.probabilities(net, paintings.pictures).argmax(1),
+        "cnn": predict_proba(net, paintings.pictures).argmax(1),
         "baseline": np.zeros(len(labels), np.int64),
     }
     report(data / "report", paintings, said, {"cnn": named, "baseline": "b" * 64})
     return root
 
 
-def report(folder: Path, paintings: dataset.Split, said: dict[str, Any], fingerprints: dict[str, str]) -> None:
+def report(folder: Path, paintings: Split, said: dict[str, Any], fingerprints: dict[str, str]) -> None:
     """What *evaluate* writes, as far as *register* reads it."""
     labels, shapes = paintings.labels, paintings.shapes
     (folder / "explain").mkdir(parents=True, exist_ok=True)
     metrics: dict[str, Any] = {"paintings": len(labels), "sentence": "The CNN is right more often."}
-    metrics["paired"] = asdict(statistics.paired(labels, said["cnn"], said["baseline"], 200, 0))
+    metrics["paired"] = asdict(metrics.compare_paired(labels, said["cnn"], said["baseline"], 200, 0))
     for kind, answers in said.items():
-        right = statistics.accuracy(labels, answers)
-        measured = statistics.precision_recall(labels, answers, len(shapes))
+        right = metrics.accuracy(labels, answers)
+        measured = metrics.precision_recall(labels, answers, len(shapes))
         metrics[kind] = {
             "fingerprint": fingerprints[kind],
             "accuracy": right.value,
@@ -162,7 +167,7 @@ def report(folder: Path, paintings: dataset.Split, said: dict[str, Any], fingerp
     metrics["baseline"]["choice"] = "PCA + RBF SVM"
     decided = json.dumps([paintings.digest, fingerprints], sort_keys=True).encode()
     metrics["evaluation"] = hashlib.sha256(decided).hexdigest()
-    disk.write_json(folder / "metrics.json", metrics)
+    atomic_io.write_json(folder / "metrics.json", metrics)
     picture = cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()
     for path in (folder / "mistakes.png", folder / "explain/ring.png"):
         path.write_bytes(picture)
@@ -190,7 +195,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("database")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
-        with store.opened():
+        with store.connect():
             return path / "mlflow.db"
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from strokewise import disk
 from strokewise.errors import RegistryError
-from strokewise.learn import diary
 from strokewise.params import Params
 from strokewise.registry import live, store
 from strokewise.stages.register import register
+from strokewise.support.paths import SCRATCH_DIR
+from strokewise.training import history
 
 Put = Callable[..., Path]
 ROW = [0.5, 0.8, 0.6, 0.7, 0.003]
@@ -24,7 +24,7 @@ ROW = [0.5, 0.8, 0.6, 0.7, 0.003]
 
 def cnn() -> tuple[Any, list[tuple[int, float]]]:
     """The one run of the CNN, and its validation loss by epoch."""
-    with store.opened(create=False) as opened:
+    with store.connect(create=False) as opened:
         (run,) = opened.client.search_runs([opened.experiment() or ""], "tags.model = 'cnn'")
         points = opened.client.get_metric_history(run.info.run_id, "validation/loss")
     return run, [(point.step, point.value) for point in points]
@@ -37,19 +37,19 @@ def place(project: Put) -> Path:
     config = json.loads((root / "data/model/config.json").read_text())
     place = root / ".strokewise/checkpoints/x"
     about = {key: config[key] for key in ("fingerprint", "paintings", "training", "network")}
-    diary.begin(place, about, [[1, *ROW]])
+    history.start_history(place, about, [[1, *ROW]])
     return place
 
 
 def test_the_run_that_was_watched_is_the_run_that_is_registered(place: Path, params: Params) -> None:
-    live.follow(place, 0)  # whose trainer is gone: it logs what there is, and ends
+    live.follow_training(place, 0)  # whose trainer is gone: it logs what there is, and ends
     first, points = cnn()
     assert (first.info.status, points) == ("KILLED", [(1, 0.6)])
     assert first.data.params["train.epochs"] == "3"
-    diary.add(place, [[2, *ROW]])
-    with (place / diary.CURVES).open("a") as file:
+    history.append_epochs(place, [[2, *ROW]])
+    with (place / history.HISTORY_FILE).open("a") as file:
         file.write("3,0.5,0.")  # a line that is being written
-    live.follow(place, 0)
+    live.follow_training(place, 0)
     assert cnn()[1] == [(1, 0.6), (2, 0.6)]
     assert register(params).champion
     run, points = cnn()
@@ -58,7 +58,7 @@ def test_the_run_that_was_watched_is_the_run_that_is_registered(place: Path, par
     assert points == [(1, 0.6), (2, 0.6), (3, pytest.approx(1.1 / 3))]
     assert "test/accuracy" in run.data.metrics
     assert "complete" in run.data.tags
-    live.follow(place, os.getppid())  # trained once more: it has its run
+    live.follow_training(place, os.getppid())  # trained once more: it has its run
     assert len(cnn()[1]) == 3
 
 
@@ -93,7 +93,7 @@ def test_a_server_that_is_gone_is_one_warning(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    live.follow(place, 0)
+    live.follow_training(place, 0)
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("strokewise: warning: training is not shown live: http://127.0.0.1:9: ")
@@ -102,13 +102,13 @@ def test_a_server_that_is_gone_is_one_warning(
 
 def test_a_wrong_uri_is_told_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://me:secret@x")
-    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI is 'htp://x'"), live.followed():
+    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI is 'htp://x'"), live.live_logging():
         raise AssertionError
 
 
 def test_a_resumed_training_begins_its_diary_anew(tmp_path: Path) -> None:
-    diary.begin(tmp_path, {}, [[1, *ROW], [2, *ROW]])
-    diary.begin(tmp_path, {}, [[1, *ROW]])
-    diary.add(tmp_path, [[2, *ROW]])
-    assert (tmp_path / diary.CURVES).read_text() == diary.text([[1, *ROW], [2, *ROW]])
-    diary.add(disk.SCRATCH / "not" / "there", [[1, *ROW]])  # a full disk costs the onlooker only
+    history.start_history(tmp_path, {}, [[1, *ROW], [2, *ROW]])
+    history.start_history(tmp_path, {}, [[1, *ROW]])
+    history.append_epochs(tmp_path, [[2, *ROW]])
+    assert (tmp_path / history.HISTORY_FILE).read_text() == history.history_csv([[1, *ROW], [2, *ROW]])
+    history.append_epochs(SCRATCH_DIR / "not" / "there", [[1, *ROW]])  # a full disk costs the onlooker only

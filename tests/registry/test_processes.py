@@ -22,9 +22,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from strokewise import pictures
+from strokewise.data.dataset import load_scenes
+from strokewise.data.png import encode_png
 from strokewise.params import Params
-from strokewise.registry import server, store, versions
+from strokewise.registry import store, versions
+from strokewise.serving import mlflow_ui
 from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
@@ -55,12 +57,16 @@ print(json.dumps([model.metadata.signature.to_dict(), sorted(set(sys.modules) & 
 
 def stranger(uri: str, root: Path, scene: Any) -> list[Any]:
     """What a process without strokewise on its path gets from a registered model."""
-    text = base64.b64encode(pictures.encode(scene)).decode()
+    text = base64.b64encode(encode_png(scene)).decode()
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER, uri],
         input=json.dumps([text, scene.tolist()]),
         cwd=root,
-        env={"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": store.address().uri, "OMP_WAIT_POLICY": "PASSIVE"},
+        env={
+            "PATH": os.environ["PATH"],
+            "MLFLOW_TRACKING_URI": store.store_address().uri,
+            "OMP_WAIT_POLICY": "PASSIVE",
+        },
         capture_output=True,
         text=True,
         timeout=180,
@@ -71,15 +77,14 @@ def stranger(uri: str, root: Path, scene: Any) -> list[Any]:
 
 
 def test_the_champion_loads_without_our_source(project: Put, params: Params) -> None:
-    from strokewise import dataset
     from strokewise.recogniser import Recogniser
 
     root = project()
     register(params)
-    folder = versions.champion()
+    folder = versions.champion_dir()
     assert folder is not None
     assert not [path for path in (root / "mlruns").rglob("*") if path.suffix in (".pkl", ".pickle", ".pyc", ".pt")]
-    (scene,) = dataset.scenes("test", [2])
+    (scene,) = load_scenes("test", [2])
     expected = Recogniser(folder).predict(scene)[0]
     answers, (signature, modules) = stranger("models:/strokewise@champion", root, scene)
     for name in ("text", "array", "list", "frame"):
@@ -94,7 +99,7 @@ def test_the_champion_loads_without_our_source(project: Put, params: Params) -> 
     assert modules == []
     assert json.loads(signature["inputs"]) == [{"type": "any", "required": True}]
     assert set(json.loads(signature["outputs"])[0]["properties"]) == {"shape", "confidence", "scores", "error"}
-    with store.opened() as opened:
+    with store.connect() as opened:
         (logged,) = opened.client.search_logged_models([opened.experiment() or ""], "tags.model = 'baseline'")
     answers, _ = stranger(f"models:/{logged.model_id}", root, scene)
     assert answers["text"] == answers["list"]
@@ -154,8 +159,8 @@ def test_eight_registers_of_one_model_on_no_database(
     said = registered(at_once, copies(root, 8, states, [{}]), root)
     assert sum("Registered version 1, champion" in each for each in said) == 1
     assert sum("already registered: version 1, champion" in each for each in said) == 7
-    with store.opened() as opened:
-        found = versions.shelf(opened)
+    with store.connect() as opened:
+        found = versions.read_snapshot(opened)
         assert len(opened.client.search_runs([opened.experiment() or ""])) == 2
     assert [version.number for version in found.versions] == [1]
     assert [event.what for event in found.events] == ["champion"]
@@ -167,8 +172,8 @@ def test_eight_registers_of_eight_models(
     root = project()
     hows = [{"seed": seed, "weak": weak} for seed in (0, 1) for weak in (0.0, 0.1, 0.2, 0.25)]
     registered(at_once, copies(root, 8, states, hows), root)
-    with store.opened() as opened:
-        found = versions.shelf(opened)
+    with store.connect() as opened:
+        found = versions.read_snapshot(opened)
         assert len(opened.client.search_runs([opened.experiment() or ""])) == 16
     assert [version.number for version in found.versions] == list(range(1, 9))
     assert len({version.fingerprint for version in found.versions}) == 8
@@ -203,8 +208,8 @@ def test_a_killed_register_is_completed(moment: str, project: Put, run: Run) -> 
     done = run("register", "--strict", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "version 1, champion" in done.stdout
-    with store.opened() as opened:
-        found = versions.shelf(opened)
+    with store.connect() as opened:
+        found = versions.read_snapshot(opened)
         tagged = [each.data.tags for each in opened.client.search_runs([opened.experiment() or ""])]
     assert sorted(tags["model"] for tags in tagged) == ["baseline", "cnn"]
     assert all("complete" in tags for tags in tagged)
@@ -281,11 +286,11 @@ def test_a_real_server(tmp_path: Path, project: Put, database: Path, run: Run, m
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     log = (tmp_path / "log").open("w")
     process = subprocess.Popen(
-        command, cwd=home, env=os.environ | server.ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
+        command, cwd=home, env=os.environ | mlflow_ui.UI_ENVIRONMENT, stdout=log, stderr=log, start_new_session=True
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        while not server._answers(url):
+        while not mlflow_ui._is_ready(url):
             assert process.poll() is None
             time.sleep(0.2)
         done = run("register", "--strict", cwd=root, MLFLOW_TRACKING_URI=url)
@@ -296,14 +301,13 @@ def test_a_real_server(tmp_path: Path, project: Put, database: Path, run: Run, m
         assert not (root / "mlflow.db").exists()
         assert not (root / "mlruns").exists()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        folder = versions.champion()
+        folder = versions.champion_dir()
         assert folder is not None
         assert folder.is_relative_to(root / ".strokewise")
         for name in ("config.json", "model.safetensors"):
             assert (folder / name).read_bytes() == (root / "data/model" / name).read_bytes()
-        from strokewise import dataset
 
-        answers, _ = stranger("models:/strokewise@champion", root, dataset.scenes("test", [2])[0])
+        answers, _ = stranger("models:/strokewise@champion", root, load_scenes("test", [2])[0])
         assert answers["text"][0]["shape"] == "ring"
     finally:
         os.killpg(process.pid, signal.SIGTERM)

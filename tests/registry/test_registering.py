@@ -13,25 +13,27 @@ from typing import Any
 import mlflow
 import pytest
 
-from strokewise import disk, exported
 from strokewise.errors import ModelError, RegistryError
+from strokewise.model.onnx_export import build_onnx
 from strokewise.params import Params
-from strokewise.registry import decisions, packing, store, tracking, versions
-from strokewise.registry.store import NAME, Store, Unavailable
-from strokewise.registry.versions import Shelf
+from strokewise.registry import promotion, runs, store, versions
+from strokewise.registry.store import REGISTRY_NAME, Store, StoreUnavailable
+from strokewise.registry.versions import RegistrySnapshot
+from strokewise.serving import packaging
 from strokewise.stages.register import Registered, register
+from strokewise.support import atomic_io
 
 GOOD, WEAK, REFUSED = {}, {"weak": 0.2}, {"weak": 0.6}
 Put = Callable[..., Path]
 
 
-def shelf() -> Shelf:
-    with store.opened(create=False) as opened:
-        return versions.shelf(opened)
+def shelf() -> RegistrySnapshot:
+    with store.connect(create=False) as opened:
+        return versions.read_snapshot(opened)
 
 
 def runs(**conditions: str) -> list[Any]:
-    with store.opened(create=False) as opened:
+    with store.connect(create=False) as opened:
         wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in conditions.items())
         return list(opened.client.search_runs([opened.experiment() or ""], wanted))
 
@@ -41,7 +43,7 @@ def paths(run: Any) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
 
-def what(found: Shelf) -> list[tuple[str, int | None]]:
+def what(found: RegistrySnapshot) -> list[tuple[str, int | None]]:
     return [(event.what, event.version) for event in found.events]
 
 
@@ -61,7 +63,7 @@ def test_two_runs_and_the_first_champion(project: Put, params: Params) -> None:
         assert len(run.outputs.model_outputs) == 1
     assert cnn.data.tags["fingerprint"] == config["fingerprint"]
     assert cnn.data.params["train.epochs"] == "3"  # as the model says, not as params.yaml does
-    assert cnn.data.params["network.grid"] == "16"
+    assert cnn.data.params["network.image_size"] == "16"
     assert baseline.data.params["choice"] == "PCA + RBF SVM"
     assert cnn.data.metrics["test/accuracy"] == metrics["cnn"]["accuracy"]
     assert cnn.data.metrics["test/accuracy_low"] == metrics["cnn"]["low"]
@@ -71,7 +73,7 @@ def test_two_runs_and_the_first_champion(project: Put, params: Params) -> None:
         *("report/metrics.json", "report/mistakes.png", "report/decision.json", "report/explain/ring.png"),
         *("report/confusion-cnn.csv", "report/confusion-baseline.csv", "paintings/contact-sheet.png"),
     }
-    with store.opened() as opened:
+    with store.connect() as opened:
         curve = opened.client.get_metric_history(cnn.info.run_id, "validation/loss")
     assert [(point.step, point.value) for point in curve] == [(1, 1.1), (2, 0.55), (3, pytest.approx(1.1 / 3))]
     only = shelf()
@@ -121,7 +123,7 @@ def test_artifacts_deleted_are_logged_again(project: Put, params: Params) -> Non
     register(params)
     shutil.rmtree(root / "mlruns")
     with pytest.raises(RegistryError, match=r"the files of strokewise version 1 are gone .* delete mlflow.db too"):
-        versions.champion()
+        versions.champion_dir()
     register(params)
     assert len(runs()) == 2
     assert all("report/metrics.json" in paths(run) for run in runs())
@@ -135,7 +137,7 @@ def test_a_run_that_broke_off_is_replaced(project: Put, params: Params, monkeypa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "_data", full)
+        patch.setattr(runs, "_data", full)
         done = register(params)
     assert not done.champion
     assert done.warning is not None
@@ -144,7 +146,7 @@ def test_a_run_that_broke_off_is_replaced(project: Put, params: Params, monkeypa
     assert [run.info.status for run in runs()] == ["RUNNING"]
     assert register(params).champion
     assert sorted(run.data.tags["model"] for run in runs()) == ["baseline", "cnn"]
-    with store.opened() as opened:
+    with store.connect() as opened:
         assert len(opened.client.search_logged_models([opened.experiment() or ""])) == 2
 
 
@@ -153,11 +155,11 @@ def test_another_evaluation_is_another_run_of_the_same_model(project: Put, param
     root = project()
     register(params)
     metrics = json.loads((root / "data/report/metrics.json").read_text())
-    disk.write_json(root / "data/report/metrics.json", metrics | {"evaluation": "e" * 64})
+    atomic_io.write_json(root / "data/report/metrics.json", metrics | {"evaluation": "e" * 64})
     done = register(params)
     assert "already registered: version 1, champion" in done.summary
     assert len(runs(model="cnn")) == len(runs(model="baseline")) == 2
-    with store.opened() as opened:
+    with store.connect() as opened:
         assert len(opened.client.search_logged_models([opened.experiment() or ""])) == 2
 
 
@@ -191,7 +193,7 @@ def test_better_replaces_equal_challenges_weak_is_refused(project: Put, params: 
 def test_a_refusal_is_asked_again_under_other_rules(project: Put, params: Params) -> None:
     project(**REFUSED)
     assert "refused" in register(params).summary
-    loose = Params.load(Path("params.yaml"), ["register.floor=0.1"])
+    loose = Params.load(Path("params.yaml"), ["register.min_recall=0.1"])
     assert "Registered version 1, champion" in register(loose).summary
     assert what(shelf()) == [("refused", None), ("champion", 1)]
 
@@ -210,7 +212,7 @@ def test_other_shapes_cannot_be_compared(project: Put, params: Params) -> None:
 def test_a_champion_of_another_making_cannot_be_compared(project: Put, params: Params) -> None:
     root = project(**WEAK)
     register(params)
-    champion = versions.champion()
+    champion = versions.champion_dir()
     assert champion is not None
     (champion / "model.safetensors").write_bytes(b"of another age")
     shutil.rmtree(root / "data")
@@ -226,16 +228,16 @@ def test_what_a_person_moved_stays(project: Put, params: Params) -> None:
     register(params)
     project(**GOOD)
     register(params)
-    back = decisions.rollback(None, "it misread my circles")
+    back = promotion.rollback_champion(None, "it misread my circles")
     assert (back.version, back.before) == (1, 2)
     assert shelf().aliases == {"champion": 1, "previous": 2}
     again = register(params)
     assert not again.champion
     assert "already registered: version 2, previous" in again.summary
     assert shelf().aliases == {"champion": 1, "previous": 2}
-    decisions.promote(2, "it was the scanner")
+    promotion.promote_version(2, "it was the scanner")
     assert shelf().aliases == {"champion": 2, "previous": 1}
-    events = versions.history()
+    events = versions.read_events()
     assert what(shelf()) == [("champion", 1), ("champion", 2), ("rollback", 1), ("promote", 2)]
     assert [event.reason for event in events[2:]] == ["it misread my circles", "it was the scanner"]
     assert [event.at for event in events] == sorted(event.at for event in events)
@@ -247,7 +249,7 @@ def test_a_challenger_that_is_promoted_challenges_no_more(project: Put, params: 
     register(params)
     project(seed=1)
     register(params)
-    decisions.promote(2, "smaller")
+    promotion.promote_version(2, "smaller")
     assert shelf().aliases == {"champion": 2, "previous": 1}
 
 
@@ -255,8 +257,8 @@ def test_a_challenger_that_is_promoted_challenges_no_more(project: Put, params: 
 def test_a_version_that_a_person_deleted_stays_deleted(project: Put, params: Params) -> None:
     project()
     register(params)
-    with store.opened() as opened:
-        opened.client.delete_model_version(NAME, "1")
+    with store.connect() as opened:
+        opened.client.delete_model_version(REGISTRY_NAME, "1")
     done = register(params)
     assert not done.champion
     assert "It was version 1, which somebody deleted." in done.summary
@@ -267,15 +269,21 @@ def test_a_version_that_a_person_deleted_stays_deleted(project: Put, params: Par
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: decisions.rollback(None, "x"), "there is no previous champion to go back to; versions: 1, 2"),
-        (lambda: decisions.rollback(2, "x"), "version 2 never was champion; `strokewise promote 2 --reason …`"),
-        (lambda: decisions.promote(7, "x"), "there is no version 7; versions: 1, 2"),
-        (lambda: decisions.promote(1, "x"), "version 1 is the champion already"),
-        (lambda: decisions.promote(2, "  "), "a promote needs a reason"),
-        (lambda: versions.folder("models:/strokewise@nobody"), "models:/strokewise@nobody does not exist"),
-        (lambda: versions.folder("models:/strokewise/7"), "models:/strokewise/7 does not exist"),
-        (lambda: versions.folder("models:/unheard@champion"), "models:/unheard@champion does not exist"),
-        (lambda: versions.folder("models:/strokewise"), "names no registered model; write models:/strokewise@champion"),
+        (lambda: promotion.rollback_champion(None, "x"), "there is no previous champion to go back to; versions: 1, 2"),
+        (
+            lambda: promotion.rollback_champion(2, "x"),
+            "version 2 never was champion; `strokewise promote 2 --reason …`",
+        ),
+        (lambda: promotion.promote_version(7, "x"), "there is no version 7; versions: 1, 2"),
+        (lambda: promotion.promote_version(1, "x"), "version 1 is the champion already"),
+        (lambda: promotion.promote_version(2, "  "), "a promote needs a reason"),
+        (lambda: versions.model_dir("models:/strokewise@nobody"), "models:/strokewise@nobody does not exist"),
+        (lambda: versions.model_dir("models:/strokewise/7"), "models:/strokewise/7 does not exist"),
+        (lambda: versions.model_dir("models:/unheard@champion"), "models:/unheard@champion does not exist"),
+        (
+            lambda: versions.model_dir("models:/strokewise"),
+            "names no registered model; write models:/strokewise@champion",
+        ),
     ],
 )
 def test_wishes_that_cannot_be_met(act: Callable[[], Any], message: str, full: None) -> None:
@@ -296,11 +304,11 @@ def test_without_a_store_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "None False\n"
     monkeypatch.chdir(tmp_path)
-    assert versions.history() == []
+    assert versions.read_events() == []
     with pytest.raises(RegistryError, match="nothing is registered here yet"):
-        versions.folder("models:/strokewise@champion")
+        versions.model_dir("models:/strokewise@champion")
     with pytest.raises(RegistryError, match="nothing is registered here yet"):
-        decisions.rollback(None, "x")
+        promotion.rollback_champion(None, "x")
 
 
 @pytest.mark.slow
@@ -314,28 +322,28 @@ def test_mlflow_is_imported_only_if_the_store_has_changed(full: None) -> None:
 
     (first, asked), (again, asked_again) = ask(), ask()
     assert (asked, asked_again, again) == ("True", "False", first)
-    decisions.promote(2, "a person knows better")
+    promotion.promote_version(2, "a person knows better")
     second, asked = ask()
     assert (asked, ask()) == ("True", (second, "False"))
     assert second != first
     shutil.rmtree(second)
     with pytest.raises(RegistryError, match="are gone"):
-        versions.champion()
+        versions.champion_dir()
 
 
 @pytest.mark.slow
 def test_names_lead_to_model_folders(project: Put, params: Params) -> None:
     root = project()
-    assert versions.champion() is None
+    assert versions.champion_dir() is None
     register(params)
-    folder = versions.champion()
+    folder = versions.champion_dir()
     assert folder is not None
-    assert folder == versions.folder("models:/strokewise@champion") == versions.folder("models:/strokewise/1")
+    assert folder == versions.model_dir("models:/strokewise@champion") == versions.model_dir("models:/strokewise/1")
     for name in ("config.json", "model.safetensors", "history.csv"):
         assert (folder / name).read_bytes() == (root / "data/model" / name).read_bytes()
-    champion = versions.folder("models:/strokewise@champion")
-    beside = champion.parent.parent / packing.EXPORT
-    assert beside.read_bytes() == exported.build(champion), "the same network for other runtimes lies beside it"
+    champion = versions.model_dir("models:/strokewise@champion")
+    beside = champion.parent.parent / packaging.ONNX_ARTIFACT
+    assert beside.read_bytes() == build_onnx(champion), "the same network for other runtimes lies beside it"
 
 
 @contextlib.contextmanager
@@ -343,10 +351,10 @@ def breaking(patch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
     """The store is gone from the moment on that `decisions` calls `name`."""
 
     def gone(*_: Any) -> None:
-        raise Unavailable("gone")
+        raise StoreUnavailable("gone")
 
     with patch.context() as inner:
-        inner.setattr(decisions, name, gone)
+        inner.setattr(promotion, name, gone)
         yield
 
 
@@ -377,9 +385,11 @@ def test_overtaken_by_another_machine(project: Put, params: Params, monkeypatch:
     project(**GOOD)
     with breaking(monkeypatch, "_carry_out"):
         register(params)
-    with store.opened() as opened:  # meanwhile elsewhere
-        opened.client.create_model_version(NAME, str(versions.champion()), tags={"fingerprint": "elsewhere"})
-        opened.client.set_registered_model_alias(NAME, "champion", "3")
+    with store.connect() as opened:  # meanwhile elsewhere
+        opened.client.create_model_version(
+            REGISTRY_NAME, str(versions.champion_dir()), tags={"fingerprint": "elsewhere"}
+        )
+        opened.client.set_registered_model_alias(REGISTRY_NAME, "champion", "3")
     done = register(params)
     assert not done.champion
     assert shelf().aliases == {"champion": 3, "challenger": 2}
@@ -399,7 +409,7 @@ def test_a_queued_experiment_registers_in_the_original_root(
     assert [path.name for path in copy.iterdir()] == ["data"]
     assert os.environ["MLFLOW_TRACKING_URI"] == ""
     assert mlflow.get_tracking_uri() == f"sqlite:///{copy}/mlflow.db"  # MLflow's own default, as before
-    assert versions.champion() is not None
+    assert versions.champion_dir() is not None
 
 
 @pytest.mark.slow
@@ -459,7 +469,7 @@ def test_curves_that_are_no_numbers(project: Put, params: Params) -> None:
 def test_a_report_about_another_model(project: Put, params: Params) -> None:
     root = project()
     config = root / "data/model/config.json"
-    disk.write_json(config, json.loads(config.read_text()) | {"fingerprint": "f" * 64})
+    atomic_io.write_json(config, json.loads(config.read_text()) | {"fingerprint": "f" * 64})
     with pytest.raises(ModelError, match=r"data/report is about another model than data/model; run `strokewise eval"):
         register(params)
 

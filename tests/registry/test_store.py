@@ -14,16 +14,16 @@ import pytest
 
 from strokewise.errors import RegistryError
 from strokewise.registry import store
-from strokewise.registry.store import Unavailable
+from strokewise.registry.store import StoreUnavailable
 
 
 def test_the_store_is_the_projects_own_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    own = store.address()
+    own = store.store_address()
     assert own.uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert own.artifacts == tmp_path / "mlruns"
     assert not own.served
-    assert not store.exists()
+    assert not store.store_exists()
 
 
 def test_a_queued_experiment_uses_the_store_of_the_original_root(
@@ -33,9 +33,9 @@ def test_a_queued_experiment_uses_the_store_of_the_original_root(
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert store.address().database == tmp_path / "mlflow.db"
+    assert store.store_address().database == tmp_path / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
-    assert store.address().uri == f"sqlite:///{tmp_path}/other.db"
+    assert store.store_address().uri == f"sqlite:///{tmp_path}/other.db"
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_a_queued_experiment_uses_the_store_of_the_original_root(
 )
 def test_addresses_of_servers_and_databases(uri: str, served: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert store.address().served == served
-    assert store.address().uri == uri.rstrip("/")
+    assert store.store_address().served == served
+    assert store.store_address().uri == uri.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_addresses_of_servers_and_databases(uri: str, served: bool, monkeypatch:
 def test_a_wrong_uri_is_told_in_one_line(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(RegistryError, match=r"MLFLOW_TRACKING_URI is .*; it must be a server .* or unset it"):
-        store.address()
+        store.store_address()
 
 
 def test_opening_leaves_no_trace_in_the_environment(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(database.parent)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
-    with store.opened() as opened:
+    with store.connect() as opened:
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"  # the user's own value wins
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "1"
         opened.client.search_experiments()
@@ -71,15 +71,18 @@ def test_opening_leaves_no_trace_in_the_environment(database: Path, monkeypatch:
 
 def test_whatever_a_store_fails_to_do_is_one_line(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(database.parent)
-    with pytest.raises(Unavailable, match=r"^mlflow.db: No Experiment with id=77 exists$"), store.opened() as opened:
+    with (
+        pytest.raises(StoreUnavailable, match=r"^mlflow.db: No Experiment with id=77 exists$"),
+        store.connect() as opened,
+    ):
         opened.client.get_experiment("77")
-    with pytest.raises(Unavailable, match="No space left"), store.opened():
+    with pytest.raises(StoreUnavailable, match="No space left"), store.connect():
         raise OSError(28, "No space left on device")
 
 
 def test_nothing_is_made_by_only_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Unavailable, match=r"there is no mlflow.db yet"), store.opened(create=False):
+    with pytest.raises(StoreUnavailable, match=r"there is no mlflow.db yet"), store.connect(create=False):
         raise AssertionError
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +93,7 @@ def test_a_server_that_is_gone_costs_seconds(monkeypatch: pytest.MonkeyPatch) ->
         port = closed.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{port}")
     began = time.monotonic()
-    with pytest.raises(Unavailable, match=f"^http://127.0.0.1:{port}: ") as caught, store.opened() as opened:
+    with pytest.raises(StoreUnavailable, match=f"^http://127.0.0.1:{port}: ") as caught, store.connect() as opened:
         opened.experiment()
     assert time.monotonic() - began < 8
     assert len(str(caught.value)) < 400
@@ -99,22 +102,22 @@ def test_a_server_that_is_gone_costs_seconds(monkeypatch: pytest.MonkeyPatch) ->
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setattr(store, "PATIENCE_S", -1.0)
-    with store.opened() as opened, pytest.raises(Unavailable, match="is too slow: not done after -1 s"):
+    with store.connect() as opened, pytest.raises(StoreUnavailable, match="is too slow: not done after -1 s"):
         opened.hurry()
 
 
 def test_a_moved_project_is_noticed(project: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with store.opened() as opened:
+    with store.connect() as opened:
         assert opened.experiment() == opened.experiment()
     (tmp_path / "project").rename(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with pytest.raises(Unavailable, match=r"moved here from .*/project, .* delete mlflow.db and mlruns"):  # noqa: SIM117
-        with store.opened() as opened:
+    with pytest.raises(StoreUnavailable, match=r"moved here from .*/project, .* delete mlflow.db and mlruns"):  # noqa: SIM117
+        with store.connect() as opened:
             opened.experiment()
 
 
 def test_a_deleted_experiment_comes_back(project: object) -> None:
-    with store.opened() as opened:
+    with store.connect() as opened:
         known = opened.experiment()
         assert known is not None
         opened.client.delete_experiment(known)
@@ -169,10 +172,10 @@ def test_a_database_that_broke_off_is_made_anew(ending: signal.Signals, tmp_path
 )
 def test_a_password_is_never_shown(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert store.address().shown == shown
-    if store.address().served:
-        from strokewise.registry import server
+    assert store.store_address().shown == shown
+    if store.store_address().served:
+        from strokewise.serving import mlflow_ui
 
         said: list[str] = []
-        server.serve("127.0.0.1", 5000, said.append)
+        mlflow_ui.serve_ui("127.0.0.1", 5000, said.append)
         assert said == [f"MLFLOW_TRACKING_URI names a server that has an interface of its own: open {shown}"]

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from strokewise import dataset
+from strokewise.baseline import selection
+from strokewise.data.dataset import load_paintings
+from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError
-from strokewise.learn import contest, flat
 from strokewise.params import Params
 from strokewise.stages.baseline import baseline
+from strokewise.support.paths import BASELINE_DIR, PAINTINGS_DIR
 
 SHAPES = ("cross", "ellipse", "other")
 
@@ -30,8 +32,8 @@ def paintings(count: int, seed: int = 1) -> None:
             cv2.line(scene, (low, low), (high, high), 0, 2, cv2.LINE_AA)
         if index % 3 == 0:
             cv2.line(scene, (low, high), (high, low), 0, 2, cv2.LINE_AA)
-        rows.append(dataset.Row(cv2.imencode(".png", scene)[1].tobytes(), index % 3, {}))
-    dataset.write_shard(dataset.FOLDER / "train" / "00000.parquet", rows, SHAPES, {})
+        rows.append(PaintingRow(cv2.imencode(".png", scene)[1].tobytes(), index % 3, {}))
+    write_shard(PAINTINGS_DIR / "train" / "00000.parquet", rows, SHAPES, {})
 
 
 def toy(**changes: Any) -> Params:
@@ -48,24 +50,24 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One candidate, the quickest, where it does not matter which wins."""
-    every = contest.candidates
+    every = selection.candidates
     name = "nearest neighbours"
-    monkeypatch.setattr(contest, "candidates", lambda rows, seed: {name: every(rows, seed)[name]})
+    monkeypatch.setattr(selection, "candidates", lambda rows, seed: {name: every(rows, seed)[name]})
 
 
 def test_the_folder_is_whole_and_says_how_it_was_chosen() -> None:
     paintings(36)
     made = baseline(toy())
-    config = json.loads((flat.FOLDER / "config.json").read_text())
+    config = json.loads((BASELINE_DIR / "config.json").read_text())
     assert config == made.config
     assert (config["shapes"], config["grid"]) == (list(SHAPES), 16)
     trials = config["cross_validation"]
     assert {(trial["model"], trial["copies"]) for trial in trials} == {
-        (model, copies) for model in contest.candidates(10, 0) for copies in (0, 1)
+        (model, copies) for model in selection.candidates(10, 0) for copies in (0, 1)
     }
     chosen = next(t for t in trials if (t["model"], t["copies"]) == (config["choice"], config["copies"]))
     assert chosen["accuracy"] == max(trial["accuracy"] for trial in trials)
-    split = dataset.load("train", 16)
+    split = load_paintings("train", 16)
     assert config["paintings"] == {"train": split.digest}
     assert np.mean(made.probabilities(split.pictures).argmax(axis=1) == split.labels) > 0.8
 
@@ -76,7 +78,7 @@ def test_the_same_again_is_the_same_to_the_byte() -> None:
     found = []
     for _ in range(2):
         baseline(toy(copies=0))
-        found.append([path.read_bytes() for path in sorted(flat.FOLDER.iterdir())])
+        found.append([path.read_bytes() for path in sorted(BASELINE_DIR.iterdir())])
     assert found[0] == found[1]
 
 
@@ -103,7 +105,7 @@ def test_too_few_paintings_are_refused_before_anything_is_fitted() -> None:
     paintings(6)
     with pytest.raises(DatasetError, match=r"needs 2 of each shape and 20 in all; set generate\.train to 20"):
         baseline(toy(folds=20))
-    assert not flat.FOLDER.exists()
+    assert not BASELINE_DIR.exists()
     baseline(toy())
 
 
@@ -116,7 +118,7 @@ def test_without_paintings_it_says_what_to_run() -> None:
 def test_what_fails_leaves_the_last_baseline_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     paintings(24)
     baseline(toy(copies=0))
-    before = [path.read_bytes() for path in sorted(flat.FOLDER.iterdir())]
+    before = [path.read_bytes() for path in sorted(BASELINE_DIR.iterdir())]
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -124,5 +126,5 @@ def test_what_fails_leaves_the_last_baseline_as_it_was(monkeypatch: pytest.Monke
     monkeypatch.setattr("strokewise.learn.flat.write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
         baseline(toy(copies=0, seed=1))
-    assert [path.read_bytes() for path in sorted(flat.FOLDER.iterdir())] == before
-    assert [path.name for path in flat.FOLDER.parent.iterdir() if path.name.startswith(".")] == []
+    assert [path.read_bytes() for path in sorted(BASELINE_DIR.iterdir())] == before
+    assert [path.name for path in BASELINE_DIR.parent.iterdir() if path.name.startswith(".")] == []

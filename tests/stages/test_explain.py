@@ -10,13 +10,18 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
-from strokewise import dataset, network
-from strokewise.architecture import STRAIGHT
-from strokewise.cli import app
+from strokewise.baseline import estimator
+from strokewise.cli.app import app
+from strokewise.data.dataset import load_paintings
+from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError, ModelError, PictureError
-from strokewise.learn import flat
+from strokewise.model.cnn import CNN
+from strokewise.model.inference import predict_proba, to_tensor
+from strokewise.model.model_files import load_model, save_model
+from strokewise.model.tta import NO_TTA
 from strokewise.params import Params
-from strokewise.stages.explain import REPORT, compare_models, explain, explain_pictures
+from strokewise.stages.explain import compare_models, explain, explain_pictures
+from strokewise.support.paths import BASELINE_DIR, PAINTINGS_DIR, REPORT_DIR
 
 SHAPES = ("cross", "ellipse", "other")
 
@@ -39,42 +44,42 @@ def paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -
                 cv2.ellipse(scene, (48, 48), (high - 48, 48 - low), 0, 0, 360, 0, 3, cv2.LINE_AA)
             case 2:
                 cv2.line(scene, (low, high), (high, int(rng.integers(20, 70))), 0, 3, cv2.LINE_AA)
-        rows.append(dataset.Row(cv2.imencode(".png", scene)[1].tobytes(), index % 3, {}))
-    dataset.write_shard(folder / "train" / "00000.parquet", rows, shapes, {})
-    dataset.write_shard(folder / "test" / "00000.parquet", [dataset.Row(rows[1].image, 0, {}), *rows[1:]], shapes, {})
+        rows.append(PaintingRow(cv2.imencode(".png", scene)[1].tobytes(), index % 3, {}))
+    write_shard(folder / "train" / "00000.parquet", rows, shapes, {})
+    write_shard(folder / "test" / "00000.parquet", [PaintingRow(rows[1].image, 0, {}), *rows[1:]], shapes, {})
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with paintings and a model that has learned a little from them."""
     root = tmp_path_factory.mktemp("project")
-    paintings(root / dataset.FOLDER)
-    split = dataset.load("train", 32, root / dataset.FOLDER)
+    paintings(root / PAINTINGS_DIR)
+    split = load_paintings("train", 32, root / PAINTINGS_DIR)
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so small that two would only wait for each other
     settings = Params.load().network.model_copy(update={"grid": 32, "width": 8, "extra": 3})
-    pupil = network.Network(SHAPES, settings)
+    pupil = CNN(SHAPES, settings)
     optimiser = torch.optim.AdamW(pupil.parameters(), 0.01)
     for _ in range(30):
         optimiser.zero_grad()
-        logits = pupil(network.batch(split.pictures))
+        logits = pupil(to_tensor(split.pictures))
         torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()
         optimiser.step()
     with torch.no_grad():
         for _ in range(40):  # the running statistics catch up with the weights
-            pupil(network.batch(split.pictures))
+            pupil(to_tensor(split.pictures))
     torch.set_num_threads(threads)
-    network.save(pupil.eval(), root / "data/model", {})
-    fitted = LogisticRegression().fit(flat.rows(split.pictures), split.labels)
+    save_model(pupil.eval(), root / "data/model", {})
+    fitted = LogisticRegression().fit(estimator.flatten(split.pictures), split.labels)
     config = {"shapes": list(SHAPES), "grid": 32, "choice": "logistic regression", "temperature": None}
-    flat.save(fitted, split.pictures, root / flat.FOLDER, config)
+    estimator.save_baseline(fitted, split.pictures, root / BASELINE_DIR, config)
     return root
 
 
 def contents() -> dict[str, bytes]:
     """Every file of the report."""
-    return {str(path.relative_to(REPORT)): path.read_bytes() for path in REPORT.rglob("*") if path.is_file()}
+    return {str(path.relative_to(REPORT_DIR)): path.read_bytes() for path in REPORT_DIR.rglob("*") if path.is_file()}
 
 
 def furnish(folder: Path, project: Path) -> None:
@@ -109,7 +114,7 @@ def test_a_sheet_a_shape_and_the_same_bytes_again(
     assert explain(few) == done
     assert contents() == first
     for name in ("cross", "ellipse", "other"):
-        drawn = cv2.imread(str(REPORT / "explain" / f"{name}.png"))
+        drawn = cv2.imread(str(REPORT_DIR / "explain" / f"{name}.png"))
         assert drawn is not None
         assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
 
@@ -120,8 +125,8 @@ def test_it_shows_the_first_painting_that_the_network_gets_right(
 ) -> None:
     monkeypatch.chdir(project)
     done = explain(params)
-    split = dataset.load("test", 32)
-    answers = network.probabilities(network.load(Path("data/model")), split.pictures, looks=STRAIGHT).argmax(1)
+    split = load_paintings("test", 32)
+    answers = predict_proba(load_model(Path("data/model")), split.pictures, looks=NO_TTA).argmax(1)
     for label, shape in enumerate(SHAPES):
         index = done.paintings[shape]
         assert split.labels[index] == label
@@ -138,15 +143,15 @@ def test_where_nothing_is_right_it_shows_the_first_and_says_so(
     monkeypatch.chdir(tmp_path)
     furnish(tmp_path, project)
     paintings(Path("data/paintings"))
-    blind = network.load(project / "data/model")
+    blind = load_model(project / "data/model")
     last = blind.connected[-1]
     assert isinstance(last, torch.nn.Linear)
     last.bias.data[1] += 1000
-    network.save(blind, Path("data/model"), {})
+    save_model(blind, Path("data/model"), {})
     done = explain(params)
     assert done.paintings["cross"] == 0
     assert done.answers == dict.fromkeys(SHAPES, "ellipse")
-    assert (REPORT / "explain/cross.png").read_text() == "cross, read as ellipse"
+    assert (REPORT_DIR / "explain/cross.png").read_text() == "cross, read as ellipse"
     assert "It was meant as cross." in done.page.read_text()
 
 
@@ -158,7 +163,7 @@ def test_a_model_of_other_shapes_is_refused(
     paintings(Path("data/paintings"), shapes=("cross", "heart", "other"))
     with pytest.raises(ModelError, match="knows other shapes than the paintings"):
         explain(params)
-    assert not REPORT.exists()
+    assert not REPORT_DIR.exists()
 
 
 def test_a_missing_input_is_named(
@@ -173,7 +178,7 @@ def test_a_missing_input_is_named(
     shutil.copytree(project / "data/paintings", "data/paintings")
     with pytest.raises(ModelError, match=r"data/baseline holds no complete baseline.*strokewise baseline"):
         explain(params)
-    assert not REPORT.exists()
+    assert not REPORT_DIR.exists()
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -189,7 +194,7 @@ def test_a_failure_leaves_the_report_as_it_was(project: Path, params: Params, mo
     with pytest.raises(KeyboardInterrupt):
         explain(params)
     assert contents() == before
-    assert sorted(path.name for path in REPORT.iterdir()) == ["explain", "index.html"]
+    assert sorted(path.name for path in REPORT_DIR.iterdir()) == ["explain", "index.html"]
 
 
 def test_any_pictures_with_a_model_alone(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,9 +236,9 @@ def test_a_page_takes_some_pictures_not_none_and_not_thousands(project: Path, tm
 
 def test_models_are_set_side_by_side(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    other = network.load(project / "data/model")
-    fixed = network.Network(SHAPES, other.settings.model_copy(update={"lines": "fixed"})).eval()
-    network.save(fixed, tmp_path / "fixed", {})
+    other = load_model(project / "data/model")
+    fixed = CNN(SHAPES, other.settings.model_copy(update={"lines": "fixed"})).eval()
+    save_model(fixed, tmp_path / "fixed", {})
     page = compare_models([Path("data/model"), tmp_path / "fixed"], tmp_path / "page.html")
     text = page.read_text()
     assert "2 networks side by side" in text
@@ -244,7 +249,7 @@ def test_only_models_that_can_be_compared_are(project: Path, tmp_path: Path, mon
     monkeypatch.chdir(project)
     with pytest.raises(ModelError, match="--compare takes two or more model folders; 1 given"):
         compare_models([Path("data/model")], tmp_path / "page.html")
-    other = network.load(project / "data/model")
-    network.save(network.Network(("a", "b"), other.settings).eval(), tmp_path / "ab", {})
+    other = load_model(project / "data/model")
+    save_model(CNN(("a", "b"), other.settings).eval(), tmp_path / "ab", {})
     with pytest.raises(ModelError, match="ab knows other shapes or a grid other than data/model"):
         compare_models([Path("data/model"), tmp_path / "ab"], tmp_path / "page.html")

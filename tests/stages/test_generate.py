@@ -18,12 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from strokewise import dataset, disk, figures, pictures
+from strokewise import plots
+from strokewise.data import dataset
+from strokewise.data.dataset import load_factors, load_paintings
+from strokewise.data.png import encode_png
+from strokewise.data.shards import OTHER
 from strokewise.errors import OutlineError, UserError
-from strokewise.paint import outlines, painter, shards
 from strokewise.params import Params
 from strokewise.stages import generate as stage
 from strokewise.stages.generate import generate
+from strokewise.support import atomic_io
+from strokewise.support.paths import PAINTINGS_DIR
+from strokewise.synthesis import outlines, render, workers
 
 SIZES = {"train": 50, "validation": 20, "test": 33}
 SCRATCH = Path(".strokewise/paintings")
@@ -36,7 +42,7 @@ def project(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         shutil.copytree(folder, tmp_path / "data" / "outlines" / folder.name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dataset, "ROWS", 20)
-    monkeypatch.setattr(shards, "cores", lambda: 1)
+    monkeypatch.setattr(workers, "cores", lambda: 1)
     monkeypatch.setattr(stage, "COLUMNS", 2)
     return tmp_path
 
@@ -52,13 +58,13 @@ def params(root: Path) -> Callable[..., Params]:
     return changed
 
 
-def contents(folder: Path = dataset.FOLDER) -> dict[str, bytes]:
+def contents(folder: Path = PAINTINGS_DIR) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_it_makes_what_the_pipeline_expects(project: Path, params: Callable[..., Params]) -> None:
     made = generate(params())
-    assert (made.folder, made.paintings, made.found) == (dataset.FOLDER, 103, 0)
+    assert (made.folder, made.paintings, made.found) == (PAINTINGS_DIR, 103, 0)
     assert set(contents()) == {
         *(f"train/{number:05d}.parquet" for number in range(3)),
         *(f"test/{number:05d}.parquet" for number in range(2)),
@@ -68,26 +74,26 @@ def test_it_makes_what_the_pipeline_expects(project: Path, params: Callable[...,
         "contact-sheet.png",
     }
     for split, size in SIZES.items():
-        assert dataset.load(split, 32).pictures.shape == (size, 32, 32)
+        assert load_paintings(split, 32).pictures.shape == (size, 32, 32)
     assert [path.name for path in SCRATCH.iterdir()] == ["lock"]
 
 
 def test_the_card_counts_what_is_there(project: Path, params: Callable[..., Params]) -> None:
     generate(params())
-    card = json.loads((dataset.FOLDER / "card.json").read_text())
-    catalogue = outlines.read(Path("data/outlines"))
+    card = json.loads((PAINTINGS_DIR / "card.json").read_text())
+    catalogue = outlines.load_catalogue(Path("data/outlines"))
     assert card["shapes"] == list(catalogue.shapes)
     assert card["catalogue"] == catalogue.digest
     assert card["generate"]["canvas"] == 32
-    every = {name: [] for name in painter.FACTORS}
+    every = {name: [] for name in render.FACTOR_TYPES}
     for split, size in SIZES.items():
-        labels = dataset.load(split, 16).labels
+        labels = load_paintings(split, 16).labels
         counts = {catalogue.shapes[label]: count for label, count in Counter(labels.tolist()).items()}
         assert card["splits"][split]["paintings"] == size
         assert {name: count for name, count in card["splits"][split]["shapes"].items() if count} == counts
-        for name, values in dataset.factors(split).items():
+        for name, values in load_factors(split).items():
             every[name] += values.tolist()
-    for name, kind in painter.FACTORS.items():
+    for name, kind in render.FACTOR_TYPES.items():
         if kind in (int, float):
             assert (card["factors"][name]["least"], card["factors"][name]["greatest"]) == (
                 min(every[name]),
@@ -99,19 +105,19 @@ def test_the_card_counts_what_is_there(project: Path, params: Callable[..., Para
 
 def test_the_page_tells_the_viewer_where_the_splits_are(project: Path, params: Callable[..., Params]) -> None:
     generate(params())
-    page = (dataset.FOLDER / "README.md").read_text()
+    page = (PAINTINGS_DIR / "README.md").read_text()
     head = YAML(typ="safe").load(page.split("---\n")[1])
     for files in head["configs"][0]["data_files"]:
-        assert list(dataset.FOLDER.glob(files["path"])), files
-    assert all(f"| {shape} |" in page for shape in outlines.read(Path("data/outlines")).shapes)
+        assert list(PAINTINGS_DIR.glob(files["path"])), files
+    assert all(f"| {shape} |" in page for shape in outlines.load_catalogue(Path("data/outlines")).shapes)
     assert "| **all** | 50 | 20 | 33 |" in page
     rows = dict(line[2:-2].split(" | ", 1) for line in page.splitlines() if line.startswith("| "))
-    for name, kind in painter.FACTORS.items():
+    for name, kind in render.FACTOR_TYPES.items():
         assert rows[name].startswith(f"{kind.__name__} | "), name
-        assert rows[name].endswith(f" | {painter.MEANINGS[name]}"), name
+        assert rows[name].endswith(f" | {render.FACTOR_MEANINGS[name]}"), name
     assert rows["contains"].startswith("str | (none), ")
-    words = Counter(dataset.factors("train")["variant"].tolist())
-    words += Counter(dataset.factors("validation")["variant"].tolist() + dataset.factors("test")["variant"].tolist())
+    words = Counter(load_factors("train")["variant"].tolist())
+    words += Counter(load_factors("validation")["variant"].tolist() + load_factors("test")["variant"].tolist())
     told, more = rows["variant"].split(" | ")[1].rsplit(" and ", 1)
     assert more == f"{len(words) - 12} more"
     assert [words[word] for word in told.split(", ")] == sorted(words.values(), reverse=True)[:12]
@@ -136,7 +142,7 @@ def test_splits_share_no_painting(project: Path, params: Callable[..., Params]) 
         image["bytes"]
         for name in contents()
         if name.endswith(".parquet")
-        for image in pq.read_table(dataset.FOLDER / name)["image"].to_pylist()
+        for image in pq.read_table(PAINTINGS_DIR / name)["image"].to_pylist()
     ]
     assert len(set(images)) == len(images) == 103
 
@@ -144,14 +150,14 @@ def test_splits_share_no_painting(project: Path, params: Callable[..., Params]) 
 def test_parts_painted_anywhere_come_together_to_the_same_bytes(project: Path, params: Callable[..., Params]) -> None:
     generate(params())
     whole = contents()
-    shutil.rmtree(dataset.FOLDER)
+    shutil.rmtree(PAINTINGS_DIR)
     elsewhere = project / "elsewhere"
     shutil.copytree("data", elsewhere / "data")
     parts: set[str] = set()
     for part in ("3/4", "1/4", "2/4"):
         made = generate(params(), part=part)
         parts |= set(contents(made.folder))
-        assert not dataset.FOLDER.exists()
+        assert not PAINTINGS_DIR.exists()
     os.chdir(elsewhere)
     made = generate(params(), part="4/4")
     parts |= set(contents(made.folder))
@@ -174,19 +180,19 @@ def test_a_preview_shows_every_shape_and_touches_nothing(
     project: Path, params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[int] = []
-    sheet = figures.sheet
+    sheet = plots.contact_sheet
     monkeypatch.setattr(stage, "COLUMNS", 3)
     monkeypatch.setattr(
-        figures, "sheet", lambda scenes, *rest, **more: (rows.extend(map(len, scenes)), sheet(scenes, *rest, **more))
+        plots, "sheet", lambda scenes, *rest, **more: (rows.extend(map(len, scenes)), sheet(scenes, *rest, **more))
     )
     generate(params(), preview=Path("sheet.png"))
-    assert rows == [stage.COLUMNS] * 4
-    assert not dataset.FOLDER.exists()
+    assert rows == [stage.SHEET_COLUMNS] * 4
+    assert not PAINTINGS_DIR.exists()
     assert not SCRATCH.exists()
-    shapes = len(outlines.read(Path("data/outlines")).shapes)
+    shapes = len(outlines.load_catalogue(Path("data/outlines")).shapes)
     height, width = cv2.imread("sheet.png").shape[:2]
-    assert height > shapes * stage.CELL
-    assert width > stage.COLUMNS * stage.CELL
+    assert height > shapes * stage.SHEET_CELL
+    assert width > stage.SHEET_COLUMNS * stage.SHEET_CELL
     with pytest.raises(UserError, match=r"--preview sheet.jpg is no PNG"):
         generate(params(), preview=Path("sheet.jpg"))
     with pytest.raises(UserError, match="--shard and --preview are two things"):
@@ -198,19 +204,19 @@ def test_an_interrupted_run_goes_on_where_it_was(
 ) -> None:
     generate(params())
     whole = contents()
-    painted, paint = [], painter.paint
+    painted, paint = [], render.render_painting
 
-    def interrupted(catalogue: outlines.Catalogue, settings: object, split: str, index: int) -> painter.Painting:
+    def interrupted(catalogue: outlines.Catalogue, settings: object, split: str, index: int) -> render.Painting:
         painted.append((split, index))
         if len(painted) == 45:
             raise KeyboardInterrupt
         return paint(catalogue, settings, split, index)
 
-    monkeypatch.setattr(painter, "paint", interrupted)
-    shutil.rmtree(dataset.FOLDER)
+    monkeypatch.setattr(render, "paint", interrupted)
+    shutil.rmtree(PAINTINGS_DIR)
     with pytest.raises(KeyboardInterrupt):
         generate(params())
-    assert not dataset.FOLDER.exists()
+    assert not PAINTINGS_DIR.exists()
     assert len(list(SCRATCH.rglob("*.parquet"))) == 2, "two whole shards, and nothing of the third"
     made = generate(params())
     assert made.found == 40
@@ -243,11 +249,11 @@ def test_a_small_set_leaves_alone_what_a_large_one_has_not_finished(
 def test_a_painting_alone_is_the_one_in_the_shard(project: Path, params: Callable[..., Params]) -> None:
     settings = params()
     generate(settings)
-    catalogue = outlines.read(Path("data/outlines"))
-    table = pq.read_table(dataset.FOLDER / "train" / "00001.parquet")
+    catalogue = outlines.load_catalogue(Path("data/outlines"))
+    table = pq.read_table(PAINTINGS_DIR / "train" / "00001.parquet")
     for row in (0, 7, 19):
-        painting = painter.paint(catalogue, settings.generate, "train", 20 + row)
-        assert table["image"][row].as_py()["bytes"] == pictures.encode(painting.scene)
+        painting = render.render_painting(catalogue, settings.generate, "train", 20 + row)
+        assert table["image"][row].as_py()["bytes"] == encode_png(painting.scene)
         assert table["label"][row].as_py() == painting.label
 
 
@@ -259,9 +265,9 @@ def test_what_was_generated_opens_with_datasets(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     generate(params())
-    found = datasets.load_dataset(str(dataset.FOLDER), cache_dir="cache")
+    found = datasets.load_dataset(str(PAINTINGS_DIR), cache_dir="cache")
     assert {split: len(rows) for split, rows in found.items()} == SIZES
-    assert found["test"].features["label"].names == list(outlines.read(Path("data/outlines")).shapes)
+    assert found["test"].features["label"].names == list(outlines.load_catalogue(Path("data/outlines")).shapes)
     assert found["test"][0]["image"].size == (32, 32)
 
 
@@ -271,7 +277,7 @@ def test_old_unfinished_work_is_forgotten_after_a_week(project: Path, params: Ca
         (folder / "train").mkdir(parents=True)
         (folder / "train" / "00000.parquet").touch()
     for path in (old, old / "train", old / "train" / "00000.parquet"):
-        os.utime(path, (time.time() - stage.KEPT_S - 60,) * 2)
+        os.utime(path, (time.time() - stage.SCRATCH_LIFETIME_S - 60,) * 2)
     generate(params())
     assert not old.exists()
     assert recent.exists()
@@ -294,7 +300,7 @@ def test_disk_trouble_is_one_line(
     def failing(path: Path, value: object) -> None:
         raise error
 
-    monkeypatch.setattr(disk, "write_json", failing)
+    monkeypatch.setattr(atomic_io, "write_json", failing)
     with pytest.raises(UserError, match=message) as caught:
         generate(params())
     assert "\n" not in str(caught.value)
@@ -305,14 +311,14 @@ def test_a_bad_catalogue_paints_nothing(project: Path, params: Callable[..., Par
     (next((project / "data" / "outlines").iterdir()) / "wrong.svg").write_text("no svg")
     with pytest.raises(OutlineError, match=r"wrong.svg"):
         generate(params())
-    assert not dataset.FOLDER.exists()
+    assert not PAINTINGS_DIR.exists()
 
 
 def test_every_shape_of_the_catalogue_is_painted_in_turn(project: Path, params: Callable[..., Params]) -> None:
     generate(params())
-    train = dataset.load("train", 16)
+    train = load_paintings("train", 16)
     counts = np.bincount(train.labels)
-    doodles = train.shapes.index(dataset.OTHER)
+    doodles = train.shapes.index(OTHER)
     shapes = np.delete(counts, doodles)
     assert shapes.max() - shapes.min() <= 1
     assert 2 * shapes.min() - 2 <= counts[doodles] <= 2 * shapes.max(), "doodles take two turns of a shape's one"
@@ -324,11 +330,11 @@ def test_every_shape_of_the_catalogue_is_painted_in_turn(project: Path, params: 
 @pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path, root: Path, params: Callable[..., Params]) -> None:
     settings = params(train=2100, validation=1, test=1).generate
-    catalogue = outlines.read(root / "data" / "outlines")
+    catalogue = outlines.load_catalogue(root / "data" / "outlines")
     for processes in (1, 3):
         done: list[int] = []
         folder = tmp_path / str(processes)
-        shards.paint(shards.plan(settings), folder, catalogue, settings, processes, done.append)
+        workers.paint_shards(workers.plan_shards(settings), folder, catalogue, settings, processes, done.append)
         assert sum(done) == 2102
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
 
@@ -380,7 +386,7 @@ def test_ctrl_c_ends_everything_and_keeps_whole_shards(project: Path, root: Path
     assert process.returncode == 130
     assert "Traceback" not in said
     waited_for(lambda: not session(process), 10)
-    assert not dataset.FOLDER.exists()
+    assert not PAINTINGS_DIR.exists()
     assert not list(SCRATCH.rglob(".0*")), "half a shard"
 
 

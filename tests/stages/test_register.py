@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from strokewise.registry.decisions import Outcome
-from strokewise.registry.state import Made, State
+from strokewise.registry.artifacts import ModelArtifact, PipelineState
+from strokewise.registry.promotion import RegistrationOutcome
 from strokewise.stages import register
 
 REASONS = (
@@ -15,19 +15,21 @@ REASONS = (
 )
 
 
-def state(**paired: float) -> State:
-    def made(kind: str, accuracy: float) -> Made:
+def state(**paired: float) -> PipelineState:
+    def made(kind: str, accuracy: float) -> ModelArtifact:
         measured = {"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01, "choice": "random forest"}
-        return Made(kind, Path("data"), {"fingerprint": "f", "shapes": ["a", "b"]}, "w", measured)
+        return ModelArtifact(kind, Path("data"), {"fingerprint": "f", "shapes": ["a", "b"]}, "w", measured)
 
     pair = {"difference": 0.356, "low": 0.336, "high": 0.375, "p": 1e-240} | paired
     metrics: dict[str, Any] = {"paired": pair, "paintings": 2400, "evaluation": "e"}
     cnn, baseline = made("cnn", 0.968), made("baseline", 0.612)
-    return State(cnn, baseline, metrics, {}, "d", Path("r"), Path("p"), None, False, None)
+    return PipelineState(cnn, baseline, metrics, {}, "d", Path("r"), Path("p"), None, False, None)
 
 
 def test_the_comparison_is_aligned() -> None:
-    lines = register.summary(state(), Outcome("version 1, champion", True, REASONS, True)).splitlines()
+    lines = register.format_summary(
+        state(), RegistrationOutcome("version 1, champion", True, REASONS, True)
+    ).splitlines()
     assert lines[:4] == [
         "CNN         96.8 % right (95.8 to 97.8)",
         "Baseline    61.2 % right (60.2 to 62.2)   random forest",
@@ -50,20 +52,32 @@ def test_the_comparison_is_aligned() -> None:
     ],
 )
 def test_significant_needs_the_test_and_the_interval(paired: dict[str, float], told: str) -> None:
-    assert told in register.summary(state(**paired), Outcome(None, False, REASONS, True))
+    assert told in register.format_summary(state(**paired), RegistrationOutcome(None, False, REASONS, True))
 
 
 @pytest.mark.parametrize(
     ("outcome", "dry", "told"),
     [
-        (Outcome(None, False, (), False, "gone"), False, "Registered not now (see the warning)"),
-        (Outcome(None, False, REASONS, True), False, "Registered refused\n           It beats"),
-        (Outcome(None, False, REASONS, False), False, "Registered refused before, and for the same reason now\n"),
-        (Outcome("version 3, previous", False, REASONS, False), False, "already registered: version 3, previous\n"),
-        (Outcome("version 3, previous", False, REASONS, False), False, "           Decided then: It beats"),
-        (Outcome("a new version, champion", True, REASONS, True), True, "would become a new version, champion\n"),
-        (Outcome(None, False, REASONS, True), True, "would be refused\n"),
+        (RegistrationOutcome(None, False, (), False, "gone"), False, "Registered not now (see the warning)"),
+        (RegistrationOutcome(None, False, REASONS, True), False, "Registered refused\n           It beats"),
+        (
+            RegistrationOutcome(None, False, REASONS, False),
+            False,
+            "Registered refused before, and for the same reason now\n",
+        ),
+        (
+            RegistrationOutcome("version 3, previous", False, REASONS, False),
+            False,
+            "already registered: version 3, previous\n",
+        ),
+        (RegistrationOutcome("version 3, previous", False, REASONS, False), False, "           Decided then: It beats"),
+        (
+            RegistrationOutcome("a new version, champion", True, REASONS, True),
+            True,
+            "would become a new version, champion\n",
+        ),
+        (RegistrationOutcome(None, False, REASONS, True), True, "would be refused\n"),
     ],
 )
-def test_every_outcome_is_told(outcome: Outcome, dry: bool, told: str) -> None:
-    assert told in register.summary(state(), outcome, dry)
+def test_every_outcome_is_told(outcome: RegistrationOutcome, dry: bool, told: str) -> None:
+    assert told in register.format_summary(state(), outcome, dry)

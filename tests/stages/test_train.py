@@ -19,22 +19,33 @@ import numpy as np
 import pytest
 import torch
 
-from strokewise import dataset, network
+from strokewise.data import training_set
+from strokewise.data.dataset import load_paintings, split_digest
+from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import ModelError, ParamsError, UserError
-from strokewise.learn import checkpoint, finished, lesson, material
+from strokewise.model.inference import predict_proba
+from strokewise.model.model_files import load_model
 from strokewise.params import Params
 from strokewise.stages import train as stage
 from strokewise.stages.train import train
+from strokewise.support.paths import PAINTINGS_DIR
+from strokewise.training import checkpoint, finished, trainer
 
 SHAPES = ("bar", "ring", "wedge")
 FACTORS = {"variant": str, "turn": float, "mirrored": bool, "stretch": float}
 SMALL = [
-    *("network.grid=16", "network.width=8", "network.widest=16", "network.extra=2", "train.epochs=3"),
+    *(
+        "network.image_size=16",
+        "network.base_channels=8",
+        "network.max_channels=16",
+        "network.extra_filters=2",
+        "train.epochs=3",
+    ),
     *("train.batch_size=16", "train.threads=1", "train.device=cpu", "train.learning_rate=0.01"),
 ]
 
 
-def painting(index: int) -> dataset.Row:
+def painting(index: int) -> PaintingRow:
     """A bar, a ring or a wedge, drawn by lot."""
     lot = np.random.default_rng(index)
     scene = np.full((40, 40), 255, np.uint8)
@@ -48,13 +59,13 @@ def painting(index: int) -> dataset.Row:
         cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
     png = cv2.imencode(".png", scene)[1].tobytes()
     lots = {"turn": float(lot.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
-    return dataset.Row(png, kind, {"variant": "one", **lots})
+    return PaintingRow(png, kind, {"variant": "one", **lots})
 
 
 def paint(count: int, first: int = 0) -> None:
     for split, start, number in (("train", first, count), ("validation", 10_000, 12)):
         rows = (painting(index) for index in range(start, start + number))
-        dataset.write_shard(dataset.FOLDER / split / "00000.parquet", rows, SHAPES, FACTORS)
+        write_shard(PAINTINGS_DIR / split / "00000.parquet", rows, SHAPES, FACTORS)
 
 
 @pytest.fixture
@@ -76,8 +87,8 @@ def model() -> dict[str, bytes]:
 
 def forget(fingerprint: str) -> None:
     """Remove what a training of this fingerprint could go on from."""
-    shutil.rmtree(checkpoint.folder(fingerprint))
-    shutil.rmtree(finished.place(fingerprint))
+    shutil.rmtree(checkpoint.checkpoint_dir(fingerprint))
+    shutil.rmtree(finished.finished_dir(fingerprint))
 
 
 def history() -> np.ndarray:
@@ -89,14 +100,14 @@ def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
     assert sorted(model()) == ["config.json", "history.csv", "model.safetensors"]
     config = json.loads(model()["config.json"])
     assert config["fingerprint"] == done.fingerprint
-    assert config["paintings"] == {split: dataset.digest(split) for split in ("train", "validation")}
+    assert config["paintings"] == {split: split_digest(split) for split in ("train", "validation")}
     assert config["shapes"] == list(SHAPES)
     assert config["training"] | {"device": "cpu", "processes": 1, "epochs": 3} == config["training"]
     assert config["training"]["precision"] in ("float32", "bfloat16")  # what auto came to
     assert set(config["versions"]) >= {"torch", "numpy", "strokewise"}
     assert history()["epoch"].tolist() == [1, 2, 3]
-    unseen = dataset.load("validation", 16)
-    right = network.probabilities(network.load(done.folder), unseen.pictures).argmax(1) == unseen.labels
+    unseen = load_paintings("validation", 16)
+    right = predict_proba(load_model(done.folder), unseen.pictures).argmax(1) == unseen.labels
     assert right.mean() == pytest.approx(done.validation_accuracy)
     assert history()["validation_accuracy"][-1] == pytest.approx(done.validation_accuracy, abs=1e-6)
 
@@ -114,9 +125,9 @@ def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: P
 def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = train(params())
     before = model()
-    checkpoint.prune(kept=0)
+    checkpoint.prune_checkpoints(kept=0)
     shutil.rmtree("data/model")  # as DVC does before it runs the stage
-    monkeypatch.setattr(lesson, "_update", lambda *_: pytest.fail("it trained again"))
+    monkeypatch.setattr(trainer, "_update", lambda *_: pytest.fail("it trained again"))
     assert train(params()).fingerprint == done.fingerprint
     assert model() == before
 
@@ -125,8 +136,8 @@ def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.M
 def test_a_damaged_finished_training_is_done_again(yard: Path, name: str) -> None:
     done = train(params())
     before = model()
-    checkpoint.prune(kept=0)
-    file = finished.place(done.fingerprint) / name
+    checkpoint.prune_checkpoints(kept=0)
+    file = finished.finished_dir(done.fingerprint) / name
     file.write_bytes(file.read_bytes()[:-300])
     assert train(params()) == done
     assert model() == before
@@ -134,10 +145,10 @@ def test_a_damaged_finished_training_is_done_again(yard: Path, name: str) -> Non
 
 def test_a_finished_training_of_another_torch_is_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(params())
-    updates, update = [], lesson._update
-    monkeypatch.setattr(lesson, "_update", lambda *arguments: (updates.append(1), update(*arguments)))
+    updates, update = [], trainer.train_step
+    monkeypatch.setattr(trainer, "_update", lambda *arguments: (updates.append(1), update(*arguments)))
     monkeypatch.setattr(stage, "version", lambda name: f"another {name}")
-    checkpoint.prune(kept=0)
+    checkpoint.prune_checkpoints(kept=0)
     train(params())
     assert len(updates) == 9
     assert json.loads(model()["config.json"])["versions"]["torch"] == "another torch"
@@ -147,7 +158,7 @@ def test_whatever_decides_the_model_changes_its_fingerprint(yard: Path) -> None:
     quick = ("train.epochs=1",)
     found = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
     found |= {train(params(*quick, f"train.precision={kind}")).fingerprint for kind in ("float32", "bfloat16")}
-    found.add(train(params(*quick, "network.extra=3")).fingerprint)
+    found.add(train(params(*quick, "network.extra_filters=3")).fingerprint)
     found.add(train(params(*quick, "evaluate.seed=7")).fingerprint)  # decides nothing here
     paint(48, first=1)
     found.add(train(params(*quick)).fingerprint)
@@ -168,7 +179,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     whole = model()
     forget(json.loads(whole["config.json"])["fingerprint"])
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
-    update, steps = lesson._update, []
+    update, steps = trainer.train_step, []
 
     def dying(*arguments: Any) -> None:
         steps.append(0)
@@ -176,10 +187,10 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
             raise Killed
         update(*arguments)
 
-    monkeypatch.setattr(lesson, "_update", dying)
+    monkeypatch.setattr(trainer, "_update", dying)
     with pytest.raises(Killed):
         train(settings)
-    monkeypatch.setattr(lesson, "_update", lambda *arguments: (steps.append(1), update(*arguments)))
+    monkeypatch.setattr(trainer, "_update", lambda *arguments: (steps.append(1), update(*arguments)))
     train(settings)
     assert steps.count(1) == 9 - at
     assert model() == whole
@@ -188,8 +199,8 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
 def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = train(params())
     whole = model()
-    shutil.rmtree(finished.place(done.fingerprint))
-    file = checkpoint.folder(done.fingerprint) / checkpoint.FILE
+    shutil.rmtree(finished.finished_dir(done.fingerprint))
+    file = checkpoint.checkpoint_dir(done.fingerprint) / checkpoint.CHECKPOINT_FILE
     file.write_bytes(file.read_bytes()[:-9])
     train(params())
     assert "it is damaged" in capsys.readouterr().err
@@ -215,7 +226,7 @@ def test_convolutions_work_in_the_precision_that_was_set(yard: Path, precision: 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_overfits_twelve_paintings(yard: Path, precision: str) -> None:
     paint(12)
-    plain = ("train.augment=0", "train.smoothing=0", "train.weight_decay=0")
+    plain = ("train.augment_strength=0", "train.label_smoothing=0", "train.weight_decay=0")
     train(params("train.epochs=60", f"train.precision={precision}", *plain))
     assert history()["loss"][-1] < 0.01
     assert history()["accuracy"][-1] == 1
@@ -230,27 +241,32 @@ def test_it_learns_what_it_has_not_seen(yard: Path) -> None:
 @pytest.mark.parametrize("normalisation", ["group", "none"])
 def test_every_kind_of_network_trains(yard: Path, kind: str, normalisation: str) -> None:
     train(
-        params(f"network.lines={kind}", "network.extra=0", f"network.normalisation={normalisation}", "train.epochs=2")
+        params(
+            f"network.line_filters={kind}",
+            "network.extra_filters=0",
+            f"network.normalisation={normalisation}",
+            "train.epochs=2",
+        )
     )
     assert np.isfinite(history()["validation_loss"]).all()
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
-    apply, steps = lesson.augment.apply, []
+    apply, steps = trainer.augment.apply, []
 
-    def overflowing(batch: torch.Tensor, amounts: lesson.augment.Amounts) -> torch.Tensor:
+    def overflowing(batch: torch.Tensor, amounts: trainer.augment.Amounts) -> torch.Tensor:
         steps.append(0)
         return apply(batch, amounts) * (float("inf") if len(steps) == 5 else 1)
 
-    monkeypatch.setattr(lesson.augment, "apply", overflowing)
+    monkeypatch.setattr(trainer.augment, "apply", overflowing)
     with pytest.raises(
         UserError, match=r"not finite: epoch 2, step 2, loss nan; lower train.learning_rate \(it is 0.01\)"
     ):
         train(params())
     assert not Path("data/model").exists()
     (file,) = Path(".strokewise/checkpoints").glob("*/checkpoint.safetensors")
-    held = checkpoint.unpack(file.read_bytes(), file.parent.name)
+    held = checkpoint.unpack_checkpoint(file.read_bytes(), file.parent.name)
     assert held.progress["step"] == 4
     assert all(torch.isfinite(value).all() for value in held.tensors.values())
 
@@ -287,7 +303,7 @@ def test_too_little_memory_is_one_line(yard: Path, monkeypatch: pytest.MonkeyPat
     def greedy(*_: Any) -> None:
         torch.empty(2**55)
 
-    monkeypatch.setattr(lesson.augment, "apply", greedy)
+    monkeypatch.setattr(trainer.augment, "apply", greedy)
     with pytest.raises(UserError, match=r"too little memory for one step; lower train.batch_size"):
         train(params())
 
@@ -301,7 +317,7 @@ def test_one_painting_a_step_will_do_without_batch_normalisation(yard: Path) -> 
 def test_a_resumed_bar_begins_where_it_was(
     yard: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(finished.place(train(params("train.epochs=2")).fingerprint))
+    shutil.rmtree(finished.finished_dir(train(params("train.epochs=2")).fingerprint))
     capsys.readouterr()
     train(params("train.epochs=2"))
     assert capsys.readouterr().err.splitlines()[0].startswith("train: 96/96 [")
@@ -319,8 +335,8 @@ def test_auto_takes_16_bits_only_where_there_are_units(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
     asked = Params.load(root / "params.yaml", ["train.device=cpu"]).train
-    assert stage.resolved(asked).precision == precision
-    assert stage.resolved(asked.model_copy(update={"precision": "float32"})).precision == "float32"
+    assert stage.resolve_auto(asked).precision == precision
+    assert stage.resolve_auto(asked.model_copy(update={"precision": "float32"})).precision == "float32"
 
 
 # --- real processes
@@ -346,7 +362,9 @@ def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> N
     shutil.rmtree("data/model")
 
     def saved() -> list[int]:
-        return [path.stat().st_mtime_ns for path in Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")]
+        return [
+            path.stat().st_mtime_ns for path in Path(".strokewise").glob(f"checkpoints/*/{checkpoint.CHECKPOINT_FILE}")
+        ]
 
     lot = random.Random(0)  # noqa: S311
     for kind in (signal.SIGKILL, signal.SIGINT) * 5:
@@ -420,7 +438,10 @@ def test_only_the_first_process_writes(yard: Path, root: Path) -> None:
 def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> None:
     with pair(root, "train.seed=0", "train.seed=0") as (first, second):
         deadline = time.monotonic() + 120
-        while not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.FILE}")) and time.monotonic() < deadline:
+        while (
+            not list(Path(".strokewise").glob(f"checkpoints/*/{checkpoint.CHECKPOINT_FILE}"))
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.2)  # until they are in the middle of it
         second.kill()
         assert "process 0 of 2 lost the others" in first.communicate(timeout=60)[1]
@@ -442,7 +463,7 @@ def test_drawings_are_learned_from_after_the_paintings(yard: Path) -> None:
     assert "drawings" not in json.loads(model()["config.json"])
     (yard / "data/drawings-train/ring").mkdir(parents=True)
     (yard / "data/drawings-train/ring/a.png").write_bytes(painting(1).image)
-    learned = material.gather(16)
+    learned = training_set.load_training_set(16)
     assert len(learned.split.labels) == 49
     assert learned.split.labels[-1] == SHAPES.index("ring")
     assert learned.freedom is not None

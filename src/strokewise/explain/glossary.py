@@ -1,45 +1,45 @@
 """The article's words -> what they mean, in our words, with the numbers of the network at hand."""
 
-from strokewise import architecture
-from strokewise.architecture import LOOKS
-from strokewise.network import Network
+from strokewise.model.cnn import CNN
+from strokewise.model.layers import count_multiply_adds, count_parameters
+from strokewise.model.tta import TTA_ANGLES
 
 
-def terms(network: Network) -> list[tuple[str, str]]:
+def glossary_terms(network: CNN) -> list[tuple[str, str]]:
     """(word, meaning) in the order in which a picture meets them; plain text with <a href> to the place on the page."""
     layers = network.layers
-    lines, curves = layers[0], next(layer for layer in layers if layer.stage != "lines")
+    lines, curves = layers[0], next(layer for layer in layers if layer.block != "lines")
     last = [layer for layer in layers if layer.kind in ("convolution", "pooling")][-1]
     row = next(layer for layer in layers if layer.kind == "flatten")
-    weights = curves.inputs[0] * curves.kernel**2
+    weights = curves.input_size[0] * curves.kernel_size**2
     padding = (
-        f"Zeros laid around a map, so that a kernel can also be centred on its rim: {_many(curves.padding, 'ring')} in "
-        f"<i>curves</i>, and its maps keep their {curves.inputs[1]}×{curves.inputs[2]} before they are pooled."
+        f"Zeros laid around a map, so that a kernel can also be centred on its rim: {_plural(curves.padding, 'ring')} in "
+        f"<i>curves</i>, and its maps keep their {curves.input_size[1]}×{curves.input_size[2]} before they are pooled."
         if curves.padding
-        else f"Zeros laid around a map. This network uses none: a {curves.kernel}×{curves.kernel} kernel leaves "
+        else f"Zeros laid around a map. This network uses none: a {curves.kernel_size}×{curves.kernel_size} kernel leaves "
         f"maps of "
-        f"{curves.output[1]}×{curves.output[2]} where {curves.inputs[1]}×{curves.inputs[2]} came in."
+        f"{curves.output_size[1]}×{curves.output_size[2]} where {curves.input_size[1]}×{curves.input_size[2]} came in."
     )
     return [
         (
             "CNN, convolutional neural network",
             f"A chain of small comparisons that are the same at every place of the picture, then a decision. This "
             f"one has "
-            f"{architecture.parameters(layers):,} numbers and needs {architecture.multiply_adds(layers):,} "
+            f"{count_parameters(layers):,} numbers and needs {count_multiply_adds(layers):,} "
             f"multiplications "
-            f"for a picture of {network.grid}×{network.grid} pixels.",
+            f"for a picture of {network.image_size}×{network.image_size} pixels.",
         ),
         (
             "kernel",
-            f"The little window of weights that is laid on a map: {lines.kernel}×{lines.kernel} for the lines, "
-            f"{curves.kernel}×{curves.kernel} after them.",
+            f"The little window of weights that is laid on a map: {lines.kernel_size}×{lines.kernel_size} for the lines, "
+            f"{curves.kernel_size}×{curves.kernel_size} after them.",
         ),
         (
             "filter",
             f'All weights that look for one thing. A <a href="#filters">line filter</a> is one kernel of '
-            f"{lines.kernel**2} weights; a filter of <i>curves</i> is a kernel for each of the {curves.inputs[0]} "
+            f"{lines.kernel_size**2} weights; a filter of <i>curves</i> is a kernel for each of the {curves.input_size[0]} "
             f"line maps, "
-            f"{weights} weights together. There are {lines.output[0]} filters for lines and {curves.output[0]} for "
+            f"{weights} weights together. There are {lines.output_size[0]} filters for lines and {curves.output_size[0]} for "
             f"curves.",
         ),
         (
@@ -50,9 +50,9 @@ def terms(network: Network) -> list[tuple[str, str]]:
         ),
         (
             "feature map",
-            f"What one filter found, place by place, again a picture: {lines.output[0]} maps of "
-            f"{lines.output[2]}×{lines.output[1]} after the lines, {last.output[0]} of "
-            f"{last.output[2]}×{last.output[1]} at "
+            f"What one filter found, place by place, again a picture: {lines.output_size[0]} maps of "
+            f"{lines.output_size[2]}×{lines.output_size[1]} after the lines, {last.output_size[0]} of "
+            f"{last.output_size[2]}×{last.output_size[1]} at "
             "the end.",
         ),
         (
@@ -66,36 +66,36 @@ def terms(network: Network) -> list[tuple[str, str]]:
             "activation",
             "What is done to each sum before it goes on. ReLU keeps what is above zero: found, or not found. "
             "Without it all "
-            f"layers together would be one. This network uses {network.settings.activation}.",
+            f"layers together would be one. This network uses {network.params.activation}.",
         ),
         (
             "pooling",
             "Four neighbours become one number, "
             + {"max": "the largest", "average": "their mean", "strided": "by a convolution that moves by two"}[
-                network.settings.pooling
+                network.params.pooling
             ]
             + ": what was found stays, where exactly is forgotten, and the next layer sees further.",
         ),
         (
             "receptive field",
-            f"What one value can see of the picture: {lines.receptive_field}×{lines.receptive_field} pixels after "
+            f"What one value can see of the picture: {lines.receptive_field.size}×{lines.receptive_field.size} pixels after "
             f"the lines, "
-            f"{last.receptive_field}×{last.receptive_field} after <i>{last.stage}</i>. It grows with every kernel and "
+            f"{last.receptive_field.size}×{last.receptive_field.size} after <i>{last.block}</i>. It grows with every kernel and "
             "stride, which is how lines become curves and curves become shapes.",
         ),
         (
             "flatten",
-            f"Laying all maps out in one row: {row.inputs[0]}·{row.inputs[1]}·{row.inputs[2]} = {row.output[0]:,} "
+            f"Laying all maps out in one row: {row.input_size[0]}·{row.input_size[1]}·{row.input_size[2]} = {row.output_size[0]:,} "
             f"numbers.",
         ),
         (
             "fully connected",
             f"Every number of the row has its say in each of the {len(network.shapes)} scores; a softmax turns the "
-            f"scores into shares of one. Who asks for a prediction gets the mean of {len(LOOKS)} looks, at the picture "
-            f"turned by {LOOKS[-1]:g}° either way; this page shows the look at the picture as it lies.",
+            f"scores into shares of one. Who asks for a prediction gets the mean of {len(TTA_ANGLES)} looks, at the picture "
+            f"turned by {TTA_ANGLES[-1]:g}° either way; this page shows the look at the picture as it lies.",
         ),
     ]
 
 
-def _many(count: int, thing: str) -> str:
+def _plural(count: int, thing: str) -> str:
     return f"{count} {thing}" + ("s" if count != 1 else "")

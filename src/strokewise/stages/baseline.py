@@ -1,11 +1,9 @@
 """data/paintings/train, data/drawings-train -> data/baseline: the best of four scikit-learn models, as ONNX.
 
-The CNN has to beat the best of them, trained on the same paintings on the same grid, with as many augmented copies
+The CNN has to beat the best of them, trained on the same paintings on the same image_size, with as many augmented copies
 of them as help it. Which that is, cross-validation on the training paintings says; no other painting is looked at.
 """
 
-import hashlib
-import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,48 +12,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise import sources
+from strokewise.baseline import augmented, estimator, selection
+from strokewise.baseline.estimator import BaselineModel
+from strokewise.code_digest import code_digest, json_digest
+from strokewise.data.training_set import load_training_set
 from strokewise.errors import DatasetError
-from strokewise.learn import contest, copies, flat, material
-from strokewise.learn.flat import Flat
 from strokewise.params import Params
+from strokewise.support.paths import BASELINE_DIR
+from strokewise.training.augmentation import augment_limits
 
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx", "torch")
+BASELINE_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx", "torch")
 
 
-def baseline(params: Params, folder: Path = flat.FOLDER, shown: int | None = None) -> Flat:
+def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: int | None = None) -> BaselineModel:
     """Choose, train and save the baseline; returns it loaded from its folder.
 
-    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone.
+    Learns from all paintings and drawings, or from the first `paintings_per_shape` paintings of each shape alone.
     Raises DatasetError where the training paintings are missing, damaged or too few to be held out in turn.
     """
     settings = params.baseline
-    learned = material.gather(params.network.grid, shown)
-    paintings = learned.split
-    _enough(paintings.labels, paintings.shapes, settings.folds)
-    # the CNN's copies are drawn with the same freedom
-    augmented = copies.draw(paintings.pictures, settings.copies, settings.seed, learned.freedom)
-    trials = contest.compete(paintings.pictures, paintings.labels, augmented, settings.folds, settings.seed)
-    chosen = contest.best(trials)
-    model = contest.fit(chosen, paintings.pictures, paintings.labels, augmented, settings.seed)
+    training_set = load_training_set(params.network.image_size, paintings_per_shape)
+    paintings = training_set.split
+    _check_enough(paintings.labels, paintings.shapes, settings.folds)
+    limits = augment_limits(training_set.factors, paintings.labels, training_set.drawings)  # those of the CNN
+    copies = augmented.augmented_copies(paintings.pictures, settings.augmented_copies, settings.seed, limits)
+    trials = selection.cross_validate(paintings.pictures, paintings.labels, copies, settings.folds, settings.seed)
+    chosen = selection.best_trial(trials)
+    model = selection.refit(chosen, paintings.pictures, paintings.labels, copies, settings.seed)
     config = {
-        "fingerprint": _fingerprint(paintings.digest, learned.besides, params),
+        "fingerprint": _baseline_fingerprint(paintings.digest, training_set.identity, params),
         "shapes": list(paintings.shapes),
-        "grid": params.network.grid,
+        "image_size": params.network.image_size,
         "choice": chosen.model,
-        "copies": chosen.copies,
+        "augmented_copies": chosen.copies,
         "temperature": chosen.temperature,
         "baseline": settings.model_dump(),
         "paintings": {"train": paintings.digest},
-        **learned.besides,
+        **training_set.identity,
         "cross_validation": [asdict(trial) for trial in trials],
-        "versions": {library: version(library) for library in LIBRARIES},
+        "versions": {library: version(library) for library in BASELINE_LIBRARIES},
     }
-    flat.save(model, paintings.pictures, folder, config)
-    return flat.load(folder)
+    estimator.save_baseline(model, paintings.pictures, folder, config)
+    return estimator.load_baseline(folder)
 
 
-def _enough(labels: NDArray[np.int64], shapes: tuple[str, ...], folds: int) -> None:
+def _check_enough(labels: NDArray[np.int64], shapes: tuple[str, ...], folds: int) -> None:
     """Two paintings a shape, so that one is learned from while the other is held out, and one painting a fold."""
     rarest = int(np.bincount(labels, minlength=len(shapes)).argmin())
     if np.count_nonzero(labels == rarest) < 2 or len(labels) < folds:
@@ -66,13 +67,13 @@ def _enough(labels: NDArray[np.int64], shapes: tuple[str, ...], folds: int) -> N
         )
 
 
-def _fingerprint(paintings: str, besides: dict[str, Any], params: Params) -> str:
+def _baseline_fingerprint(paintings: str, identity: dict[str, Any], params: Params) -> str:
     """SHA-256 over what decided the baseline: the paintings it learned from, its parameters, the code."""
     decided = {
         "paintings": paintings,
-        **besides,
+        **identity,
         "baseline": params.baseline.model_dump(),
-        "grid": params.network.grid,
-        "code": sources.digest("stages.baseline"),
+        "image_size": params.network.image_size,
+        "code": code_digest("stages.baseline"),
     }
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+    return json_digest(decided)

@@ -23,21 +23,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from strokewise import dataset, disk, figures, locking, pictures, progress, sources
-from strokewise.dataset import FOLDER
+from strokewise import code_digest, plots
+from strokewise.data.png import Scene, downscale
+from strokewise.data.shards import SPLITS, read_columns
 from strokewise.errors import DatasetError, UserError
-from strokewise.paint import card, outlines, painter, shards
-from strokewise.paint.outlines import Catalogue
-from strokewise.paint.shards import Shard
-from strokewise.params import Generate, Params
+from strokewise.params import GenerateParams, Params
+from strokewise.support import atomic_io, file_lock, progress
+from strokewise.support.paths import OUTLINES_DIR, PAINTINGS_DIR, SCRATCH_DIR, scratch_dir
+from strokewise.synthesis import dataset_card, outlines, render, workers
+from strokewise.synthesis.outlines import Catalogue
+from strokewise.synthesis.workers import ShardPlan
 
-OUTLINES = Path("data/outlines")
-LIBRARIES = ("numpy", "opencv-python-headless", "pyarrow")  # that a painting's bytes may depend on
-COLUMNS = 12  # paintings of a shape on a sheet
-CELL = 96  # pixels of a painting on a sheet
-KEPT_S = 7 * 24 * 3600  # seconds after which the unfinished work of other parameters is thrown away
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-BARRED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+PAINTING_LIBRARIES = ("numpy", "opencv-python-headless", "pyarrow")  # that a painting's bytes may depend on
+SHEET_COLUMNS = 12  # paintings of a shape on a sheet
+SHEET_CELL = 96  # pixels of a painting on a sheet
+SCRATCH_LIFETIME_S = 7 * 24 * 3600  # seconds after which the unfinished work of other parameters is thrown away
+FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PERMISSION_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 
 
 @dataclass(frozen=True)
@@ -59,28 +61,28 @@ def generate(params: Params, part: str | None = None, preview: Path | None = Non
         raise UserError("--shard and --preview are two things: give one of them")
     if preview is not None and preview.suffix.lower() != ".png":
         raise UserError(f"--preview {preview} is no PNG; name a file that ends in .png")
-    wanted = _part(shards.plan(settings), part)
-    catalogue = outlines.read(OUTLINES)
-    with _disk_trouble_told():
+    wanted = _select_part(workers.plan_shards(settings), part)
+    catalogue = outlines.load_catalogue(OUTLINES_DIR)
+    with _explain_disk_errors():
         if preview is not None:
-            _sheet(catalogue, settings, "preview", None, preview)
+            _draw_contact_sheet(catalogue, settings, "preview", None, preview)
             return Generated(preview, 0, 0)
-        scratch = disk.home() / disk.SCRATCH / "paintings" / _digest(catalogue, settings)
+        scratch = scratch_dir() / "paintings" / _scratch_key(catalogue, settings)
         if part is not None:  # others may be painting their parts at the same time
-            return Generated(scratch, *_painted(wanted, scratch, catalogue, settings))
-        with locking.exclusive(scratch.parent / "lock"):
-            _forget_others(scratch)
-            done = _painted(wanted, scratch, catalogue, settings)
-            _collect(wanted, scratch)
-            made = card.card(catalogue, settings, _columns(wanted))
-            disk.write_json(FOLDER / "card.json", made)
-            disk.write_text(FOLDER / "README.md", card.page(made))
-            _sheet(catalogue, settings, "train", settings.train, FOLDER / "contact-sheet.png")
-            _clear_away(wanted, scratch)
-    return Generated(FOLDER, *done)
+            return Generated(scratch, *_paint_missing(wanted, scratch, catalogue, settings))
+        with file_lock.exclusive_lock(scratch.parent / "lock"):
+            _remove_old_scratch(scratch)
+            done = _paint_missing(wanted, scratch, catalogue, settings)
+            _publish_shards(wanted, scratch)
+            made = dataset_card.build_card(catalogue, settings, _shard_columns(wanted))
+            atomic_io.write_json(PAINTINGS_DIR / "card.json", made)
+            atomic_io.write_text(PAINTINGS_DIR / "README.md", dataset_card.card_markdown(made))
+            _draw_contact_sheet(catalogue, settings, "train", settings.train, PAINTINGS_DIR / "contact-sheet.png")
+            _clear_scratch(wanted, scratch)
+    return Generated(PAINTINGS_DIR, *done)
 
 
-def _part(plan: list[Shard], part: str | None) -> list[Shard]:
+def _select_part(plan: list[ShardPlan], part: str | None) -> list[ShardPlan]:
     """The shards of part K of N: every Nth, so that all parts are alike."""
     if part is None:
         return plan
@@ -91,30 +93,32 @@ def _part(plan: list[Shard], part: str | None) -> list[Shard]:
     return plan[number - 1 :: parts]
 
 
-def _digest(catalogue: Catalogue, settings: Generate) -> str:
+def _scratch_key(catalogue: Catalogue, settings: GenerateParams) -> str:
     """Of all that decides a painting: not of how many there are, as a larger set begins with the smaller one."""
     decided = {
-        "generate": settings.model_dump(exclude=set(dataset.SPLITS)),
+        "generate": settings.model_dump(exclude=set(SPLITS)),
         "catalogue": catalogue.digest,
-        "code": sources.digest("paint.shards"),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "code": code_digest.code_digest("synthesis.workers"),
+        "libraries": {library: version(library) for library in PAINTING_LIBRARIES},
     }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _painted(wanted: list[Shard], scratch: Path, catalogue: Catalogue, settings: Generate) -> tuple[int, int]:
+def _paint_missing(
+    wanted: list[ShardPlan], scratch: Path, catalogue: Catalogue, settings: GenerateParams
+) -> tuple[int, int]:
     """Paint what is not in `scratch` yet; returns how many paintings are wanted and how many were there."""
-    missing = [shard for shard in wanted if not _there(shard, scratch)]
+    missing = [shard for shard in wanted if not _is_painted(shard, scratch)]
     total = sum(shard.rows for shard in wanted)
     found = total - sum(shard.rows for shard in missing)
     if missing:
-        with progress.bar(total, "painting", "paintings") as shown:
+        with progress.progress_bar(total, "painting", "paintings") as shown:
             shown.update(found)
-            shards.paint(missing, scratch, catalogue, settings, shards.cores(), shown.update)
+            workers.paint_shards(missing, scratch, catalogue, settings, workers.available_cores(), shown.update)
     return total, found
 
 
-def _there(shard: Shard, scratch: Path) -> bool:
+def _is_painted(shard: ShardPlan, scratch: Path) -> bool:
     """Whether the shard needs no painting; one that came damaged from elsewhere does."""
     try:
         return shard.there(scratch)
@@ -122,72 +126,77 @@ def _there(shard: Shard, scratch: Path) -> bool:
         return False
 
 
-def _collect(wanted: list[Shard], scratch: Path) -> None:
+def _publish_shards(wanted: list[ShardPlan], scratch: Path) -> None:
     """Put the shards in their places. They stay in the scratch, too, until all is done: a link costs no room."""
-    for split in dataset.SPLITS:
-        with disk.replacing(FOLDER / split) as fresh:
+    for split in SPLITS:
+        with atomic_io.atomic_replace(PAINTINGS_DIR / split) as fresh:
             fresh.mkdir()
             for shard in wanted:
                 if shard.split == split:
-                    _link(scratch / shard.name, fresh / Path(shard.name).name)
+                    _link_or_copy(scratch / shard.name, fresh / Path(shard.name).name)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL_DISK_ERRNOS:
             raise
         shutil.copyfile(source, target)  # another file system, or one without links
 
 
-def _clear_away(wanted: list[Shard], scratch: Path) -> None:
+def _clear_scratch(wanted: list[ShardPlan], scratch: Path) -> None:
     """Take out of the scratch what stands in its place now: with the other shards there, a larger set goes on."""
     for shard in wanted:
         (scratch / shard.name).unlink(missing_ok=True)
-    for folder in [*(scratch / split for split in dataset.SPLITS), scratch]:
+    for folder in [*(scratch / split for split in SPLITS), scratch]:
         with suppress(OSError):  # it is not empty
             folder.rmdir()
 
 
-def _columns(wanted: list[Shard]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+def _shard_columns(wanted: list[ShardPlan]) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     for shard in wanted:
-        yield shard.split, dataset.columns(FOLDER / shard.name)
+        yield shard.split, read_columns(PAINTINGS_DIR / shard.name)
 
 
-def _sheet(catalogue: Catalogue, settings: Generate, split: str, total: int | None, path: Path) -> None:
-    """The first paintings of a split that holds `total` (None: no end of them), a row a shape, `COLUMNS` each."""
-    rows: list[list[pictures.Scene]] = [[] for _ in catalogue.shapes]
-    needed = COLUMNS * (len(rows) + painter.DOODLES - 1)
+def _draw_contact_sheet(
+    catalogue: Catalogue, settings: GenerateParams, split: str, total: int | None, path: Path
+) -> None:
+    """The first paintings of a split that holds `total` (None: no end of them), a row a shape, `SHEET_COLUMNS` each."""
+    rows: list[list[Scene]] = [[] for _ in catalogue.shapes]
+    needed = SHEET_COLUMNS * (len(rows) + render.DISTRACTOR_TURNS - 1)
     for index in range(needed if total is None else min(total, needed)):
-        label, _ = painter.whose_turn(catalogue, index)
-        if len(rows[label]) < COLUMNS:
-            painting = painter.paint(catalogue, settings, split, index)
-            rows[label].append(pictures.shrunk(painting.scene, CELL))
-    figures.sheet(rows, path, names=catalogue.shapes, cell=CELL)
+        label, _ = render.class_of(catalogue, index)
+        if len(rows[label]) < SHEET_COLUMNS:
+            painting = render.render_painting(catalogue, settings, split, index)
+            rows[label].append(downscale(painting.scene, SHEET_CELL))
+    plots.contact_sheet(rows, path, names=catalogue.shapes, cell=SHEET_CELL)
 
 
-def _forget_others(scratch: Path) -> None:
+def _remove_old_scratch(scratch: Path) -> None:
     """Throw away unfinished work of other parameters that nobody has touched for a week."""
     for folder in scratch.parent.iterdir():
         if folder.is_dir() and folder != scratch:
             with suppress(FileNotFoundError):  # somebody is painting there: files come and go
-                if max(path.stat().st_mtime for path in [folder, *folder.rglob("*")]) < time.time() - KEPT_S:
+                if (
+                    max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+                    < time.time() - SCRATCH_LIFETIME_S
+                ):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _disk_trouble_told() -> Iterator[None]:
+def _explain_disk_errors() -> Iterator[None]:
     """A full disk and a folder that may not be written are the user's to mend: one line each."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL or "No space left" in str(error):
+        if error.errno in FULL_DISK_ERRNOS or "No space left" in str(error):
             raise UserError(
                 f"the disk is full ({error.strerror or error}); finished shards are kept in"
-                f" {disk.SCRATCH / 'paintings'}: make room and run it again"
+                f" {SCRATCH_DIR / 'paintings'}: make room and run it again"
             ) from None
-        if error.errno in BARRED:
+        if error.errno in PERMISSION_ERRNOS:
             raise UserError(
                 f"{error.filename} cannot be written ({error.strerror}); allow it and run it again"
             ) from None

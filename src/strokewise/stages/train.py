@@ -1,12 +1,10 @@
-"""data/paintings, data/drawings-train -> data/model: the CNN, its `config.json`, its curves in `history.csv`.
+"""data/paintings, data/drawings-train → data/model: the CNN, its `config.json`, and its curves in `history.csv`.
 
 Where the defaults come from: `docs/experiments.md`.
 """
 
 import ctypes
 import hashlib
-import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,25 +17,31 @@ from typing import Any
 import torch
 import torch.utils.deterministic
 
-from strokewise import dataset, locking, network, progress, sources
+from strokewise.code_digest import code_digest, json_digest
+from strokewise.data.dataset import load_paintings
+from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
-from strokewise.learn import checkpoint, diary, distributed, finished, lesson, material, pupil
-from strokewise.learn.distributed import Team
-from strokewise.learn.lesson import Lesson
-from strokewise.learn.pupil import Pupil
-from strokewise.params import Params
-from strokewise.params import Train as Settings
+from strokewise.model.model_files import save_model, weights_bytes
+from strokewise.params import Params, TrainParams
+from strokewise.support import file_lock, progress
+from strokewise.support.paths import HISTORY_FILE, MODEL_DIR
+from strokewise.training import checkpoint, distributed, finished, trainer
+from strokewise.training import state as train_state
+from strokewise.training.augmentation import augment_limits
+from strokewise.training.distributed import DistributedContext
+from strokewise.training.history import append_epochs, history_csv, start_history
+from strokewise.training.state import HISTORY_COLUMNS, TrainState
+from strokewise.training.trainer import DeviceDataset
 
-FOLDER = Path("data/model")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST = 2**30  # bytes: no batch is larger
-ACCURACY = pupil.COLUMNS.index("validation_accuracy")
+MALLOC_THRESHOLD = 2**30  # bytes: no batch is larger
 CHECKPOINT_EVERY_S = 5.0  # a crash costs no more; writing one takes some 20 ms
+LIBRARIES = ("numpy", "strokewise", "torch")  # that the weights may depend on
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of it: where the model lies, and how it did on the validation paintings."""
+class TrainResult:
+    """Where the model lies, and its accuracy on the validation paintings."""
 
     folder: Path
     fingerprint: str
@@ -46,93 +50,96 @@ class Trained:
 
 def train(
     params: Params,
-    folder: Path = FOLDER,
-    shown: int | None = None,
-    begun: Callable[[Path], None] | None = None,
-) -> Trained:
+    folder: Path = MODEL_DIR,
+    paintings_per_shape: int | None = None,
+    on_start: Callable[[Path], None] | None = None,
+) -> TrainResult:
     """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
 
-    Learns from all paintings and drawings, or from the first `shown` paintings of each shape alone. Goes on where a
-    killed training of the same fingerprint stood. `begun` is told the folder in which the curves grow (`diary.py`),
-    before the first step. Raises DatasetError, ParamsError, and UserError for a training that cannot go on.
+    A finished training of the same fingerprint is taken up, a killed one resumed.
+
+    Args:
+        params: of params.yaml.
+        folder: the model folder to write.
+        paintings_per_shape: train on the first so many paintings of each shape alone; None: all, and all drawings.
+        on_start: called before the first step with the folder in which `history.csv` grows.
+
+    Raises DatasetError, ParamsError, ModelError where `folder` cannot be written, and UserError for a training that
+    cannot go on.
     """
-    settings = resolved(params.train)
-    _keep_memory()
-    with distributed.team(settings.device) as team, _reproducible(settings.threads, settings.device):
-        learned = material.gather(params.network.grid, shown)
-        paintings, unseen = learned.split, dataset.load("validation", params.network.grid)
-        _check_batch(params, len(paintings.labels), team)
+    config = resolve_auto(params.train)
+    _keep_freed_memory()
+    with distributed.init_distributed(config.device) as context, _deterministic(config.threads, config.device):
+        training_set = load_training_set(params.network.image_size, paintings_per_shape)
+        train_split, validation = training_set.split, load_paintings("validation", params.network.image_size)
+        _check_batch(params, len(train_split.labels), context)
         decided = {
-            "paintings": {"train": paintings.digest, "validation": unseen.digest},
-            **learned.besides,
+            "paintings": {"train": train_split.digest, "validation": validation.digest},
+            **training_set.identity,
             "network": params.network.model_dump(),
-            "training": {**settings.model_dump(), "processes": team.size},
+            "training": {**config.model_dump(), "processes": context.world_size},
         }
-        fingerprint = _digest({**decided, "code": sources.digest("stages.train")})
-        _check_agreed(fingerprint, team)
-        place = checkpoint.folder(fingerprint)
-        known = {**decided, "fingerprint": fingerprint}
-        with locking.exclusive(place / checkpoint.LOCK) if team.leads else nullcontext():
-            history = finished.find(fingerprint, _versions()) if team.leads else None
-            if distributed.tell(team, b"" if history is None else b"finished"):
-                if history is not None:
-                    _take_up(history, known, folder, place, begun)
-                return Trained(folder, fingerprint, history[-1][ACCURACY] if history else math.nan)
-            learner = pupil.begin(paintings.shapes, params.network, settings, team)
-            _go_on(learner, place, fingerprint, team)
-            if team.leads:
-                diary.begin(place, known, learner.history)
-                if begun:
-                    begun(place)
-            with _memory_told():
-                lesson.teach(
-                    learner,
-                    settings,
-                    Lesson.of(paintings.pictures, paintings.labels, team, learned.freedom),
-                    Lesson.of(unseen.pictures, unseen.labels, team),
-                    team,
-                    _saver(learner, place, fingerprint, team),
-                )
-            same = hashlib.sha256(network.weights(learner.network)).digest()
-            assert distributed.tell(team, same) == same, "the processes have drifted apart"
-            if team.leads:
-                checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
-                with _full_disk_told(folder):
-                    with finished.written(fingerprint) as fresh:
-                        network.save(learner.average, fresh, {**known, "versions": _versions()})
-                        (fresh / diary.CURVES).write_text(diary.text(learner.history), encoding="utf-8")
-                    finished.publish(fingerprint, folder)
-                checkpoint.prune()
-    return Trained(folder, fingerprint, learner.history[-1][ACCURACY])
+        fingerprint = json_digest({**decided, "code": code_digest("stages.train")})
+        _check_same_fingerprint(fingerprint, context)
+        model_config = {**decided, "fingerprint": fingerprint, "versions": {name: version(name) for name in LIBRARIES}}
+        scratch = checkpoint.checkpoint_dir(fingerprint)
+
+        with file_lock.exclusive_lock(scratch / checkpoint.LOCK_FILE) if context.is_main else nullcontext():
+            history = _take_up_finished(model_config, folder, on_start) if context.is_main else []
+            if not distributed.broadcast(context, b"finished" if history else b""):
+                state = train_state.init_state(train_split.shapes, params.network, config, context)
+                _resume(state, scratch, fingerprint, context)
+                if context.is_main:
+                    _announce(model_config, state.history, on_start)
+                limits = augment_limits(training_set.factors, train_split.labels, training_set.drawings)
+                with _explain_memory_errors():
+                    trainer.fit(
+                        state,
+                        config,
+                        DeviceDataset.of(train_split.pictures, train_split.labels, context, limits),
+                        DeviceDataset.of(validation.pictures, validation.labels, context),
+                        context,
+                        on_step=_checkpoint_callback(state, scratch, fingerprint, context),
+                    )
+                weights = hashlib.sha256(weights_bytes(state.model)).digest()
+                assert distributed.broadcast(context, weights) == weights, "the processes have drifted apart"
+                if context.is_main:
+                    content = checkpoint.pack_checkpoint(train_state.state_dict(state), fingerprint)
+                    checkpoint.write_checkpoint(scratch, content)
+                    _write_model(state, model_config, folder)
+                    checkpoint.prune_checkpoints()
+                history = state.history
+    accuracy = history[-1][HISTORY_COLUMNS.index("validation_accuracy")] if history else float("nan")
+    return TrainResult(folder, fingerprint, accuracy)
 
 
-def resolved(settings: Settings) -> Settings:
-    """The same settings with what `auto` comes to on this machine, for device and precision.
+def resolve_auto(params: TrainParams) -> TrainParams:
+    """The same parameters with `auto` resolved for this machine, in device and precision.
 
     Raises ParamsError where cuda was asked for and there is none.
     """
-    device, precision = settings.device, settings.precision
+    device, precision = params.device, params.precision
     if device == "cuda" and not torch.cuda.is_available():
         raise ParamsError("train.device is cuda, but torch finds no GPU here; take cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
-        precision = "bfloat16" if _multiplies_bfloat16(device) else "float32"
-    return settings.model_copy(update={"device": device, "precision": precision})
+        precision = "bfloat16" if _has_bfloat16_units(device) else "float32"
+    return params.model_copy(update={"device": device, "precision": precision})
 
 
-def _multiplies_bfloat16(device: str) -> bool:
-    """Whether it has units for that: else to round to 16 bits costs more than it saves."""
+def _has_bfloat16_units(device: str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware: without, rounding to 16 bits costs more than it saves."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 @contextmanager
-def _reproducible(threads: int, device: str) -> Iterator[None]:
-    """The same bytes each time on the same machine: this many threads, and no algorithm that races.
+def _deterministic(threads: int, device: str) -> Iterator[None]:
+    """The same bytes each time on the same machine: a fixed number of threads, and deterministic algorithms.
 
-    A GPU may know no such algorithm for a layer; then it warns and races.
+    A GPU may have none for a layer; then torch warns and goes on.
     """
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic  # its types lack the attribute
@@ -149,94 +156,113 @@ def _reproducible(threads: int, device: str) -> Iterator[None]:
         memory.fill_uninitialized_memory = fills
 
 
-def _keep_memory() -> None:
+def _keep_freed_memory() -> None:
     """Let glibc keep the memory of one step for the next instead of giving it back: a tenth less time a step."""
-    with suppress(OSError, AttributeError):  # another C library has no such call and goes as fast as it goes
+    with suppress(OSError, AttributeError):  # another C library has no such call
         c_library = ctypes.CDLL(None)
-        c_library.mallopt(M_MMAP_THRESHOLD, LARGEST)
-        c_library.mallopt(M_TRIM_THRESHOLD, LARGEST)
+        c_library.mallopt(M_MMAP_THRESHOLD, MALLOC_THRESHOLD)
+        c_library.mallopt(M_TRIM_THRESHOLD, MALLOC_THRESHOLD)
 
 
-def _check_batch(params: Params, paintings: int, team: Team) -> None:
-    each = 2 if params.network.normalisation == "batch" else 1  # which measures a spread
-    batch_size, needed = params.train.batch_size, each * team.size
+def _check_batch(params: Params, paintings: int, context: DistributedContext) -> None:
+    per_process = 2 if params.network.normalisation == "batch" else 1  # batch statistics need two
+    batch_size, needed = params.train.batch_size, per_process * context.world_size
     if min(batch_size, paintings) < needed:
         raise ParamsError(
-            f"train.batch_size is {batch_size}, with {paintings} paintings on {team.size} processes; each needs {each} "
-            f"at every step: take at least {needed} of both, or fewer processes"
+            f"train.batch_size is {batch_size}, with {paintings} paintings on {context.world_size} processes; each "
+            f"needs {per_process} at every step: take at least {needed} of both, or fewer processes"
         )
 
 
+def _check_same_fingerprint(fingerprint: str, context: DistributedContext) -> None:
+    main = distributed.broadcast(context, fingerprint.encode())
+    differs = torch.tensor([float(main != fingerprint.encode())]).to(context.device)
+    others = round(float(distributed.all_reduce(context, differs)))  # so that all know, and stop, at once
+    if others:
+        raise UserError(
+            f"{others} of {context.world_size} processes would train another model than the first: give all the same "
+            "code, params.yaml, paintings and drawings; if their processors differ, set train.precision instead of auto"
+        )
+
+
+def _announce(
+    model_config: dict[str, Any], history: list[list[float]], on_start: Callable[[Path], None] | None
+) -> None:
+    """Say what is trained, and the epochs so far, to whoever watches."""
+    scratch = checkpoint.checkpoint_dir(model_config["fingerprint"])
+    start_history(scratch, {name: value for name, value in model_config.items() if name != "versions"}, history)
+    if on_start:
+        on_start(scratch)
+
+
+def _take_up_finished(
+    model_config: dict[str, Any], folder: Path, on_start: Callable[[Path], None] | None
+) -> list[list[float]]:
+    """Bring back the finished training of this fingerprint; its history, empty if there is none."""
+    history = finished.find_finished(model_config["fingerprint"], model_config["versions"])
+    if history is None:
+        return []
+    _announce(model_config, history, on_start)
+    with _explain_write_errors(folder):
+        finished.publish_finished(model_config["fingerprint"], folder)
+    with progress.progress_bar(len(history), "train", "epochs", done=len(history)):
+        return history
+
+
+def _resume(state: TrainState, scratch: Path, fingerprint: str, context: DistributedContext) -> None:
+    """Load the checkpoint, if there is one: only the main process needs the disk that it lies on."""
+    content = checkpoint.read_checkpoint(scratch, fingerprint) if context.is_main else b""
+    content = distributed.broadcast(context, content)
+    if content:
+        train_state.load_state_dict(state, checkpoint.unpack_checkpoint(content, fingerprint))
+
+
+def _checkpoint_callback(
+    state: TrainState, scratch: Path, fingerprint: str, context: DistributedContext
+) -> Callable[[], None]:
+    """Logs each epoch, and writes a checkpoint when the last is old enough: the clock decides when, never what."""
+    last = time.monotonic()
+    logged = len(state.history)
+
+    def on_step() -> None:
+        nonlocal last, logged
+        if context.is_main and len(state.history) > logged:
+            append_epochs(scratch, state.history[logged:])
+            logged = len(state.history)
+        if context.is_main and time.monotonic() - last > CHECKPOINT_EVERY_S:
+            content = checkpoint.pack_checkpoint(train_state.state_dict(state), fingerprint)
+            checkpoint.write_checkpoint(scratch, content)
+            last = time.monotonic()
+
+    return on_step
+
+
+def _write_model(state: TrainState, model_config: dict[str, Any], folder: Path) -> None:
+    """The averaged weights and the history as a model folder, kept for the next time and published."""
+    fingerprint = model_config["fingerprint"]
+    with _explain_write_errors(folder):
+        with finished.write_finished(fingerprint) as fresh:
+            save_model(state.ema_model, fresh, model_config)
+            (fresh / HISTORY_FILE).write_text(history_csv(state.history), encoding="utf-8")
+        finished.publish_finished(fingerprint, folder)
+
+
 @contextmanager
-def _memory_told() -> Iterator[None]:
-    """Too little of it is the user's to mend; torch has no class of its own for the memory of a CPU."""
+def _explain_memory_errors() -> Iterator[None]:
+    """Too little memory is for the user to fix; torch has no exception of its own for a CPU's."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "alloc" not in str(error):
             raise
         raise UserError(
-            "there is too little memory for one step; lower train.batch_size, network.grid or network.width"
+            "there is too little memory for one step; lower train.batch_size, network.image_size or "
+            "network.base_channels"
         ) from None
 
 
-def _check_agreed(fingerprint: str, team: Team) -> None:
-    other = torch.tensor([float(distributed.tell(team, fingerprint.encode()) != fingerprint.encode())])
-    others = round(float(distributed.add(team, other.to(team.device))))  # so that all know, and stop, at once
-    if others:
-        raise UserError(
-            f"{others} of {team.size} processes would train another model than the first: give all the same code, "
-            "params.yaml, paintings and drawings; if their processors differ, set train.precision instead of auto"
-        )
-
-
-def _digest(decided: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
-
-
-def _go_on(learner: Pupil, place: Path, fingerprint: str, team: Team) -> None:
-    """Take up the checkpoint, if there is one: only the leader needs the disk that it lies on."""
-    content = distributed.tell(team, checkpoint.read(place, fingerprint) if team.leads else b"")
-    if content:
-        pupil.restore(learner, checkpoint.unpack(content, fingerprint))
-
-
-def _saver(learner: Pupil, place: Path, fingerprint: str, team: Team) -> Callable[[], None]:
-    """Shows each epoch, and writes a checkpoint when the last is old enough: the clock decides when, never what."""
-    last = time.monotonic()
-    shown = len(learner.history)
-
-    def save() -> None:
-        nonlocal last, shown
-        if team.leads and len(learner.history) > shown:
-            diary.add(place, learner.history[shown:])
-            shown = len(learner.history)
-        if team.leads and time.monotonic() - last > CHECKPOINT_EVERY_S:
-            checkpoint.write(place, checkpoint.pack(pupil.record(learner), fingerprint))
-            last = time.monotonic()
-
-    return save
-
-
-def _take_up(
-    history: list[list[float]], known: dict[str, Any], folder: Path, place: Path, begun: Callable[[Path], None] | None
-) -> None:
-    """Bring back what a training of the same fingerprint ended with."""
-    diary.begin(place, known, history)
-    if begun:
-        begun(place)
-    with _full_disk_told(folder):
-        finished.publish(known["fingerprint"], folder)
-    with progress.bar(len(history), "train", "epochs", done=len(history)):
-        pass
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("numpy", "strokewise", "torch")}
-
-
 @contextmanager
-def _full_disk_told(folder: Path) -> Iterator[None]:
+def _explain_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,0 +1,68 @@
+"""The door: the command line put together, one clear line for a user's mistake, exit codes. Imports nothing heavy."""
+
+import errno
+import io
+import os
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from strokewise.cli import importing, models, registry, stages
+from strokewise.errors import UserError
+from strokewise.support import signals
+
+app = typer.Typer(
+    name="strokewise",
+    help="Recognise hand-drawn shapes without collecting a single drawing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for commands in (stages, models, importing, registry):
+    app.add_typer(commands.app)
+
+ERRNO_REMEDIES = {  # what the system refuses, and what a user does about it; all else is a mistake of ours
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
+}
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"strokewise {installed_version('strokewise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
+    # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a picture that it cannot read is told in a line of ours
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in ERRNO_REMEDIES:
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        typer.echo(f"strokewise: {what}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
+        sys.exit(UserError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(signals.SIGINT_EXIT_CODE)

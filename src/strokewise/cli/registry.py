@@ -1,0 +1,135 @@
+"""The commands that look into the registry, or move what is in it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from strokewise.registry.promotion import RegistrationOutcome
+    from strokewise.registry.replay import StateCommit
+
+app = typer.Typer()
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5000,
+) -> None:
+    """Show the runs in MLflow's web interface until Ctrl-C."""
+    from strokewise.serving import mlflow_ui
+
+    mlflow_ui.serve_ui(host, port, typer.echo)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A model folder, models:/name@alias or an alias; if not given the champion."
+        ),
+    ] = None,
+) -> None:
+    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with a guard before it."""
+    from strokewise.serving import serve
+
+    serve.serve_model(host, port, model, typer.echo)
+
+
+@app.command()
+def history() -> None:
+    """Print what happened in the registry, oldest first: who became champion, when and why."""
+    from strokewise.registry import versions
+
+    events = versions.read_events()
+    for event in events:
+        number = f"version {event.version}" if event.version else f"model {event.fingerprint[:8]}"
+        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.what:<11}{number:<16}{event.reason}")
+    if not events:
+        typer.echo("nothing has been registered yet; `dvc repro` does it")
+
+
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the history keeps it.")]
+
+
+@app.command()
+def rollback(
+    reason: ReasonOption,
+    version: Annotated[int | None, typer.Argument(help="An earlier champion; if not given the previous one.")] = None,
+) -> None:
+    """Make the previous champion champion again."""
+    from strokewise.registry import promotion
+
+    _print_move(promotion.rollback_champion(version, reason))
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="The version to make champion.")], reason: ReasonOption
+) -> None:
+    """Make a version champion whatever the gate said of it."""
+    from strokewise.registry import promotion
+
+    _print_move(promotion.promote_version(version, reason))
+
+
+def _print_move(event: Any) -> None:
+    before = f"; before it was version {event.before}" if event.before else ""
+    typer.echo(f"version {event.version} is the champion now{before}")
+
+
+@app.command()
+def sync(
+    rev: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REV", help="Only this commit, or DVC experiment. Repeatable, in the order given."),
+    ] = None,
+) -> None:
+    """Rebuild MLflow from git and the DVC cache: every state of the pipeline on this branch, oldest first."""
+    from strokewise.errors import RegistryError, UserError
+    from strokewise.registry import replay, store
+    from strokewise.registry.store import StoreUnavailable
+
+    store.store_address()  # a wrong one is told before anything is done
+    commits = replay.find_commits(rev or ())
+    made = 0
+    with replay.replay_dir() as folder:
+        kept = replay.dvc_cache_dir() if commits else folder
+        for commit in commits:
+            try:
+                said, new = _format_outcome(_replay_commit(commit, kept, folder / commit.sha))
+                made += new
+            except (replay.IncompleteState, UserError) as error:
+                said = f"skipped: {str(error).replace(f'{folder / commit.sha}/', '')}"
+            except StoreUnavailable as error:
+                raise RegistryError(f"sync stopped at {commit.sha[:8]}: {error}; the same command goes on") from None
+            typer.echo(f"{commit.sha[:8]}  {commit.experiment or commit.title}\n          {said}")
+    typer.echo(f"{len(commits)} states in git, {made} decided now" if commits else "no commit here has a dvc.lock")
+    if made:
+        typer.echo("Not in git, so not back: what people moved by hand, experiments that were not kept, times and ids.")
+
+
+def _replay_commit(commit: "StateCommit", kept: Path, folder: Path) -> "RegistrationOutcome":
+    """Put one state together, register it, and clear it away."""
+    import shutil
+
+    from strokewise.params import Params
+    from strokewise.registry import replay
+    from strokewise.stages import register
+
+    try:
+        replay.checkout(commit, kept, folder)
+        return register.restore(Params.load(folder / replay.PARAMS_YAML), folder, commit.sha, commit.experiment)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _format_outcome(outcome: "RegistrationOutcome") -> tuple[str, bool]:
+    """A line about a state, and whether it was decided now."""
+    stands = outcome.standing or f"refused: {' '.join(outcome.reasons)}"
+    warning = f" (warning: {outcome.warning})" if outcome.warning else ""
+    return f"{'' if outcome.fresh else 'there already: '}{stands}{warning}", outcome.fresh

@@ -1,0 +1,77 @@
+"""A model folder ↔ a CNN: `model.safetensors` and `config.json` are all that is needed to rebuild it. No pickle."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from strokewise.errors import ModelError, one_line
+from strokewise.model.cnn import CNN
+from strokewise.model.layers import count_parameters
+from strokewise.params import NetworkParams
+from strokewise.support import atomic_io
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+
+
+def save_model(cnn: CNN, folder: Path, config: dict[str, Any]) -> None:
+    """Write `model.safetensors` and `config.json` into `folder`.
+
+    Args:
+        cnn: its `config` becomes what is written.
+        folder: made if it is not there. The caller makes it appear at once (`atomic_io.atomic_replace`).
+        config: what the caller knows (fingerprint, training, ...). Shapes, image size, architecture, number of
+            parameters and the weights' digest are added.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = weights_bytes(cnn)
+    (folder / WEIGHTS_FILE).write_bytes(content)
+    cnn.config = {
+        **config,
+        "shapes": list(cnn.shapes),
+        "image_size": cnn.image_size,
+        "network": cnn.params.model_dump(),
+        "parameters": count_parameters(cnn.layers),
+        "weights": hashlib.sha256(content).hexdigest(),
+    }
+    atomic_io.write_json(folder / CONFIG_FILE, cnn.config)
+
+
+def weights_bytes(cnn: CNN) -> bytes:
+    """The parameters and running statistics as the bytes of a safetensors file."""
+    return safetensors.torch.save({name: value.cpu().contiguous() for name, value in cnn.state_dict().items()})
+
+
+def load_model(folder: Path) -> CNN:
+    """Rebuild the CNN of a model folder, in evaluation mode, with its `config`.
+
+    Raises ModelError if the folder is missing, incomplete, damaged or of another version.
+    """
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        content = (folder / WEIGHTS_FILE).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no model in {folder}: {Path(error.filename).name} is missing; run `strokewise train`, or name a folder "
+            "that it wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the model in {folder} cannot be read: {error}; train it again") from None
+    try:
+        params = NetworkParams.model_validate(config["network"])
+        with torch.random.fork_rng(devices=[]):  # do not advance the caller's random state
+            cnn = CNN(config["shapes"], params)
+        cnn.load_state_dict(safetensors.torch.load(content))
+        digest = config["weights"]
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"the model in {folder} is damaged or of another version: {one_line(error, 200)}; train it again"
+        ) from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelError(f"the weights in {folder} are not those that its config.json describes; train it again")
+    cnn.config = config
+    return cnn.eval()

@@ -1,0 +1,97 @@
+"""All that changes while a CNN is trained, and how it becomes a checkpoint and back.
+
+Randomness is no part of it: every shuffle and every augmentation has its own child seed of `(seed, purpose, epoch,
+step)`, so the step alone says where a training stands.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from strokewise.model.cnn import CNN
+from strokewise.params import NetworkParams, TrainParams
+from strokewise.training import distributed
+from strokewise.training.checkpoint import Checkpoint
+from strokewise.training.distributed import DistributedContext
+
+INIT_SEED, SHUFFLE_SEED, AUGMENT_SEED = range(3)  # the purposes of child seeds
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+
+
+@dataclass
+class TrainState:
+    """A CNN in training. `history` has a row of `HISTORY_COLUMNS` for each finished epoch."""
+
+    model: CNN
+    ema_model: CNN
+    """Exponential moving average of the weights: the model in the end."""
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    epoch_sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    """Loss and number of correct answers, summed over the paintings of this epoch so far."""
+    history: list[list[float]] = field(default_factory=list)
+
+
+def child_generator(*key: int) -> torch.Generator:
+    """The random generator that belongs to `(seed, purpose, epoch, step)`, independent of all others."""
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def init_state(
+    shapes: Sequence[str], network: NetworkParams, params: TrainParams, context: DistributedContext
+) -> TrainState:
+    """The state before the first step, the same on every process.
+
+    Raises ParamsError if the architecture's parameters do not fit together.
+    """
+    with torch.random.fork_rng(devices=[]):  # layers are initialised from the global generator
+        torch.manual_seed(child_generator(params.seed, INIT_SEED).initial_seed())
+        model = CNN(shapes, network)
+    model = model.to(context.device)
+    ema_model = copy.deepcopy(model).eval()
+    distributed.convert_sync_batchnorm(context, model)
+    weights = list(model.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [value for value in weights if value.ndim > 1], "weight_decay": params.weight_decay},
+        {"params": [value for value in weights if value.ndim <= 1]},  # biases and scales do not decay
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, weight_decay=0.0, fused=True)
+    return TrainState(model.train(), ema_model, optimizer)
+
+
+def state_dict(state: TrainState) -> Checkpoint:
+    """The state as a checkpoint."""
+    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    tensors |= {f"ema_model.{name}": value for name, value in state.ema_model.state_dict().items()}
+    for number, parameter in _numbered_parameters(state):
+        for name, value in state.optimizer.state[parameter].items():
+            tensors[f"optimizer.{number}.{name}"] = value
+    return Checkpoint(tensors, {"step": state.step, "epoch_sums": state.epoch_sums, "history": state.history})
+
+
+def load_state_dict(state: TrainState, checkpoint: Checkpoint) -> None:
+    """Bring a fresh state to where the checkpoint stands, to the bit."""
+    for prefix, model in (("model.", state.model), ("ema_model.", state.ema_model)):
+        named = {name: value for name, value in checkpoint.tensors.items() if name.startswith(prefix)}
+        model.load_state_dict({name.removeprefix(prefix): value for name, value in named.items()})
+    for number, parameter in _numbered_parameters(state):
+        prefix = f"optimizer.{number}."
+        for name, value in checkpoint.tensors.items():
+            if name.startswith(prefix):
+                # moments lie in memory as their parameter does: another layout would round sums in another order
+                held = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                state.optimizer.state[parameter][name.removeprefix(prefix)] = held.detach().copy_(value)
+    state.step = checkpoint.progress["step"]
+    state.epoch_sums = checkpoint.progress["epoch_sums"]
+    state.history = checkpoint.progress["history"]
+
+
+def _numbered_parameters(state: TrainState) -> list[tuple[int, Tensor]]:
+    """The parameters, numbered in the optimizer's order."""
+    return list(enumerate(value for group in state.optimizer.param_groups for value in group["params"]))

@@ -1,0 +1,140 @@
+"""Strokes: every way in which an app writes them down is the same drawing; the rest is refused by name."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strokewise.data.png import encode_png
+from strokewise.errors import PictureError
+from strokewise.preprocessing import stroke_input
+from strokewise.preprocessing.preprocess import preprocess
+
+HOUSE = [[[10, 90], [50, 10], [90, 90]], [[20, 60], [80, 60]]]  # two strokes
+SCENE = stroke_input.rasterize_strokes(HOUSE)
+
+
+def columns(drawing: list[Any]) -> list[Any]:
+    return [[list(row) for row in zip(*stroke, strict=True)] for stroke in drawing]
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        [np.array(stroke) for stroke in HOUSE],
+        [np.array(stroke, np.float32).T.repeat([1, 1], axis=0) for stroke in [[*s, s[-1], s[-1]] for s in HOUSE]],
+        tuple(tuple(tuple(point) for point in stroke) for stroke in HOUSE),
+        [[{"x": x, "y": y, "pressure": 0.5} for x, y in stroke] for stroke in HOUSE],
+        [[[x, y, 17 * at] for at, (x, y) in enumerate(stroke)] for stroke in HOUSE],
+        [[[x, y, 17 * at, 0.5] for at, (x, y) in enumerate([*stroke, *[stroke[-1]] * 9])] for stroke in HOUSE],
+        [{"points": stroke} for stroke in HOUSE],
+        [[[x + 1000, y - 1e6] for x, y in stroke] for stroke in HOUSE],
+        [[[x / 1024, y / 1024] for x, y in stroke] for stroke in HOUSE],
+        [*HOUSE, []],
+    ],
+)
+def test_every_way_to_write_it_is_the_same_drawing(drawing: Any) -> None:
+    np.testing.assert_array_equal(stroke_input.rasterize_strokes(drawing), SCENE)
+    assert stroke_input.is_drawing(drawing)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(HOUSE),
+        json.dumps({"strokes": HOUSE}),
+        "\ufeff \n" + json.dumps(HOUSE),
+        json.dumps({"word": "house", "drawing": columns(HOUSE), "recognized": True}),
+        json.dumps({"drawing": [[*stroke, list(range(len(stroke[0])))] for stroke in columns(HOUSE)]}),
+        json.dumps(columns([[*stroke, *[stroke[-1]] * 3] for stroke in HOUSE])),
+    ],
+)
+def test_json_is_told_from_a_picture_and_read(text: str) -> None:
+    data = text.encode()
+    assert stroke_input.is_json(data)
+    assert not stroke_input.is_json(encode_png(SCENE))
+    np.testing.assert_array_equal(stroke_input.parse_strokes(data), SCENE)
+
+
+def test_what_is_no_drawing_is_a_list_of_sources() -> None:
+    for sources in ([HOUSE, HOUSE], [SCENE, SCENE], ["a.png"], [b"x"], [Path("a.png")], [], SCENE, [HOUSE, SCENE]):
+        assert not stroke_input.is_drawing(sources)
+    assert stroke_input.is_drawing(HOUSE[0])  # a stroke is a drawing, too
+    np.testing.assert_array_equal(stroke_input.rasterize_strokes(HOUSE[1]), stroke_input.rasterize_strokes([HOUSE[1]]))
+
+
+def test_the_line_is_as_wide_as_the_painted_ones_are_on_average() -> None:
+    page = stroke_input.rasterize_strokes([[[0, 0], [0, 1]]])
+    assert (page.min(0) < 128).sum() == pytest.approx(
+        stroke_input.PEN_WIDTH * (stroke_input.RASTER_SIDE - 2 * stroke_input.RASTER_MARGIN), abs=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[1, 2], [3, NaN]]", "a coordinate is no number between"),
+        ("[[1, 2], [3, 1e999]]", "a coordinate is no number between"),
+        ("[[1, 2], [3, -Infinity]]", "a coordinate is no number between"),
+        (f"[[1, 2], [3, {10**400}]]", "a coordinate is no number between"),
+        (f"[[1, 2], [3, {'9' * 5000}]]", "this is no JSON"),
+        ('[[1, 2], [3, "4"]]', "a coordinate is no number between"),
+        ("[[1, 2], [3, true]]", "a coordinate is no number between"),
+        ('[[{"x": 1}, {"x": 2}]]', "a coordinate is no number between"),
+        ("[[1, 2], [3, 4, 5]]", "stroke 1 is no list of points that are all of one kind"),
+        ("[[[1, 2], 3]]", "stroke 1 is no list of points that are all of one kind"),
+        ("[[[[1, 2]], [[3, 4]]]]", "a coordinate is no number between"),
+        ("[1, 2]", "stroke 1 is no list of points but a int"),
+        ("[null]", "stroke 1 is no list of points but a NoneType"),
+        ("[[[1], [2], [3], [4]]]", "the strokes are neither"),
+        ("[[5, 7], [5, 7]]", "all points of the strokes lie at 5, 7: that is a dot"),
+        ("[]", "there are no strokes"),
+        ("[[], []]", "there are no strokes"),
+        ("{}", "the JSON holds no strokes"),
+        ('{"drawing": "line"}', "the JSON holds no strokes"),
+        ("[[1, 2],", "this is no JSON"),
+        ("[" * 100_000, "nested more than 16 deep"),
+        ("[" + "[0,0]," * 900_000 + "[1,1]]", "more than 100,000 points"),
+        ("[[" + "[0,0]," * 100_000 + "[1,1]]]", "more than 100,000 points"),
+        ("[" * 3 + " " * 2**23, "holds more than 8,388,608 bytes"),
+    ],
+)
+def test_what_holds_no_drawing_is_named_in_one_line(text: str, message: str) -> None:
+    start = time.process_time()
+    with pytest.raises(PictureError, match=message) as caught:
+        stroke_input.parse_strokes(text.encode())
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    assert time.process_time() - start < 3
+
+
+def test_bytes_that_are_no_text_are_named() -> None:
+    with pytest.raises(PictureError, match="this is no JSON"):
+        stroke_input.parse_strokes(b"[\xff]")
+
+
+NUMBERS = st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.text(max_size=3))
+JSON = st.recursive(
+    st.one_of(NUMBERS, st.lists(st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(-9, 9)), max_size=4), max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(["x", "y", "points", "strokes", "drawing"]), inner)
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON)
+def test_any_json_is_drawn_or_named(value: Any) -> None:
+    stroke_input.is_drawing(value)
+    try:
+        page = stroke_input.parse_strokes(json.dumps(value).encode())
+    except PictureError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert page.min() < 255
+        preprocess(page, 32)
