@@ -4,7 +4,6 @@ A recogniser takes files, bytes or arrays of any size, and strokes (`stroke_inpu
 and the network.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -142,12 +141,8 @@ def load(model: str | Path | None = None) -> Recogniser:
                 "no champion is registered and there is no data/model here; run `make repro`, or name a --model"
             )
         return Recogniser(folder)
-    if isinstance(model, str) and not _is_dir(Path(model)):
-        if model.startswith("models:/"):
-            return Recogniser(versions.model_dir(model))
-        if "/" not in model and os.sep not in model:
-            return Recogniser(versions.model_dir(f"models:/strokewise@{model}"))
-    return Recogniser(Path(model))
+    found = versions.named_model_dir(model) if isinstance(model, str) else None
+    return Recogniser(found or Path(model))
 
 
 def find_pictures(paths: Iterable[Path], suffixes: frozenset[str] = PICTURE_SUFFIXES) -> Iterator[Path]:

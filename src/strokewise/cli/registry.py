@@ -18,7 +18,7 @@ def ui(
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5000,
 ) -> None:
     """Show the runs in MLflow's web interface until Ctrl-C."""
-    from strokewise.serving import mlflow_ui
+    from strokewise.registry import mlflow_ui
 
     mlflow_ui.serve_ui(host, port, typer.echo)
 
@@ -34,10 +34,11 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with a guard before it."""
-    from strokewise.serving import serve
+    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with limits in front of it."""
+    from strokewise.registry import versions
+    from strokewise.serving.serve import serve_model
 
-    serve.serve_model(host, port, model, typer.echo)
+    serve_model(host, port, lambda: versions.served_model(model), typer.echo)
 
 
 @app.command()

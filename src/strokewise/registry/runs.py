@@ -166,7 +166,7 @@ def _log_model(
         described = Model(
             artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
         )
-        packaging.package_model(model, example, folder, described)
+        packaging.package_model(model.folder, model.kind, example, folder, described)
         store.hurry()
         store.client.log_model_artifacts(logged.model_id, str(folder))
     store.client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])

@@ -6,12 +6,10 @@ becomes `StoreUnavailable`, one line: MLflow is a projection of the pipeline, an
 """
 
 import contextlib
-import logging
 import os
 import re
 import shutil
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from urllib.parse import urlsplit
 
 from strokewise.errors import RegistryError
 from strokewise.support import atomic_io, file_lock
+from strokewise.support.mlflow_env import client_environment, errors_only
 from strokewise.support.paths import SCRATCH_DIR, project_root
 
 if TYPE_CHECKING:
@@ -28,17 +27,9 @@ if TYPE_CHECKING:
 REGISTRY_NAME = "strokewise"  # of the experiment and of the registered model
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SQL_SCHEMES = ("postgresql", "mysql", "mssql")
-SERVER_DEADLINE_S = 120.0  # for all that is said to a server; it answers each call within ENVIRONMENT's timeout, or not
-
-# Set while a store is open, unless the user has set them. MLflow itself would wait 2 minutes, 8 times over.
-CLIENT_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
+SERVER_DEADLINE_S = (
+    120.0  # for all that is said to a server; it answers each call within the environment's timeout, or not
+)
 
 
 class StoreUnavailable(Exception):
@@ -189,14 +180,14 @@ def connect(create: bool = True) -> Iterator[Store]:
     place = store_address()
     if place.database and not place.database.exists() and not create:
         raise StoreUnavailable(f"there is no {place.database.name} yet")
-    with _client_environment():
-        with _errors_only():  # its import sets up logging and warnings anew: so once for it, and once after it
+    with client_environment():
+        with errors_only():  # its import sets up logging and warnings anew: so once for it, and once after it
             from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
             from requests.exceptions import RequestException
             from sqlalchemy.exc import SQLAlchemyError
         try:
-            with _errors_only():
+            with errors_only():
                 if place.database:
                     _create_database(place.database)
                 yield Store(MlflowClient(place.uri, place.uri), place)
@@ -204,41 +195,6 @@ def connect(create: bool = True) -> Iterator[Store]:
             raise  # a file of ours
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             raise StoreUnavailable(f"{place.shown}: {_masked_line(error)}") from error
-
-
-@contextlib.contextmanager
-def quiet_mlflow() -> Iterator[None]:
-    """MLflow without its store, for the length of the block: `CLIENT_ENVIRONMENT`, and only errors are said."""
-    with _client_environment(), _errors_only():
-        yield
-
-
-@contextlib.contextmanager
-def _client_environment() -> Iterator[None]:
-    """`CLIENT_ENVIRONMENT` for the length of the block, the user's own values first."""
-    ours = {name: value for name, value in CLIENT_ENVIRONMENT.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)
-
-
-@contextlib.contextmanager
-def _errors_only() -> Iterator[None]:
-    """MLflow and Alembic talk about their own business: only their errors are let through."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(record=True):  # a filter is not enough: MLflow sets its own over it
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _create_database(database: Path) -> None:

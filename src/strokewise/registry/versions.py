@@ -8,6 +8,7 @@ line an event, only ever added to.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -187,6 +188,35 @@ def model_dir(uri: str) -> Path:
                 raise RegistryError(f"{uri} does not exist; `strokewise history` tells which versions do") from None
     except StoreUnavailable as error:
         raise RegistryError(f"{uri} cannot be had: {error}") from None
+
+
+def named_model_dir(model: str) -> Path | None:
+    """The model folder of "models:/name@alias", "models:/name/3" or an alias alone; None if `model` is a path.
+
+    Raises RegistryError if it names no model.
+    """
+    if model.startswith("models:/"):
+        return model_dir(model)
+    try:
+        is_path = Path(model).exists()
+    except OSError:  # a name that no file can have
+        is_path = True
+    return None if is_path or "/" in model or os.sep in model else model_dir(f"models:/{REGISTRY_NAME}@{model}")
+
+
+def served_model(model: str | None) -> tuple[Path, str]:
+    """The model folder to serve, and what to call it; `model` as for `named_model_dir`, None is the champion.
+
+    Raises RegistryError if there is no such model.
+    """
+    if model is not None:
+        return named_model_dir(model) or Path(model), model
+    champion = champion_dir()
+    if champion is None:
+        raise RegistryError(
+            "no champion is registered here; run `dvc repro`, or name one: strokewise serve --model data/model"
+        )
+    return champion, "the champion"
 
 
 def fetch_version(opened: Store, name: str, number: int) -> Path:

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from strokewise import code_digest
 from strokewise.data.png import encode_png
 from strokewise.model.onnx_export import build_onnx
-from strokewise.registry.artifacts import ModelArtifact
 
 if TYPE_CHECKING:
     from mlflow.models import Model
 
-PYFUNC_FILE = Path(__file__).with_name("serving.py")
+PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
 MODEL_ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
 ONNX_ARTIFACT = "model.onnx"  # in the packed folder, beside MLmodel: the same network for runtimes without Python
+WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}
 PACKED_MODULES = {
     "cnn": ("model.inference", "model.model_files", "preprocessing.preprocess"),
     "baseline": ("baseline.estimator", "preprocessing.preprocess"),
@@ -36,8 +36,8 @@ PACKED_REQUIREMENTS = {
 }
 
 
-def package_model(made: ModelArtifact, example: NDArray[np.uint8], folder: Path, description: "Model") -> None:
-    """Write `made` as MLflow's model folder `folder`, described by `description`, which is completed.
+def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Path, description: "Model") -> None:
+    """Write the model folder `model` of a `kind` (cnn or baseline) as MLflow's model folder `folder`, described by `description`, which is completed.
 
     `example` is a scene, uint8 (H, W) or (H, W, 3), and becomes the input example as a base64 PNG. It is written here,
     as MLflow would run the model on it, and torch takes seconds to import.
@@ -48,9 +48,9 @@ def package_model(made: ModelArtifact, example: NDArray[np.uint8], folder: Path,
         mlflow.pyfunc.save_model(
             folder,
             python_model=str(PYFUNC_FILE),
-            artifacts={"model": str(_copy_model(made.folder, Path(scratch) / "model"))},
-            code_paths=[str(_copy_code(made.kind, Path(scratch) / "strokewise"))],
-            pip_requirements=pinned_requirements(made.kind),
+            artifacts={"model": str(_copy_model(model, Path(scratch) / "model"))},
+            code_paths=[str(_copy_code(kind, Path(scratch) / "strokewise"))],
+            pip_requirements=pinned_requirements(kind),
             mlflow_model=description,
         )
     inputs = [base64.b64encode(encode_png(example)).decode()]
@@ -62,10 +62,15 @@ def package_model(made: ModelArtifact, example: NDArray[np.uint8], folder: Path,
         "type": "json_object",
     }
     description.save(str(folder / "MLmodel"))
-    if made.kind == "cnn":
-        (folder / ONNX_ARTIFACT).write_bytes(build_onnx(made.folder))
+    if kind == "cnn":
+        (folder / ONNX_ARTIFACT).write_bytes(build_onnx(model))
     for compiled in folder.rglob("__pycache__"):
         shutil.rmtree(compiled)
+
+
+def model_kind(folder: Path) -> str | None:
+    """`cnn` or `baseline` by the weights in a model folder; None if it holds neither."""
+    return next((kind for kind, name in WEIGHT_FILES.items() if (folder / name).is_file()), None)
 
 
 def pinned_requirements(kind: str) -> list[str]:

@@ -6,7 +6,6 @@ MLflow's defaults would start fifteen processes for jobs that nothing here uses:
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from strokewise.errors import RegistryError
 from strokewise.registry import store
 from strokewise.registry.store import StoreAddress, StoreUnavailable
+from strokewise.serving.ports import bind_port, server_url
 
 UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 POLL_INTERVAL_S = 0.2
@@ -77,29 +77,6 @@ def _running_process(command: list[str], secrets: Mapping[str, str]) -> Iterator
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-
-
-def bind_port(host: str, port: int) -> socket.socket:
-    """A socket on the port, not yet listening; raises RegistryError if the port is taken."""
-    # MLflow would say so too, after ten seconds and in forty lines.
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family, kind, protocol)
-        try:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(where)
-        except OSError:
-            held.close()
-            raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RegistryError(f"cannot listen on {host}:{port} ({reason}); take another with --port or --host") from None
-    return held
-
-
-def server_url(host: str, port: int) -> str:
-    """Where a browser finds it."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _is_ready(url: str) -> bool:

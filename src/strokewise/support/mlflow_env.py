@@ -1,0 +1,48 @@
+"""MLflow quiet and impatient, for the length of a block: its environment variables, and only its errors are shown."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+
+# Set for the block unless the user has set them. MLflow itself would wait 2 minutes, 8 times over.
+CLIENT_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@contextlib.contextmanager
+def client_environment() -> Iterator[None]:
+    """`CLIENT_ENVIRONMENT` for the length of the block; the user's own values win."""
+    ours = {name: value for name, value in CLIENT_ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+    """Show only errors of MLflow and Alembic, and no warnings.
+
+    Importing MLflow sets up logging and warnings anew: use one block for the import and another after it.
+    """
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(record=True):  # a filter is not enough: MLflow sets its own over it
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
