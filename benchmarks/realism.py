@@ -23,13 +23,13 @@ from torch import nn
 from torch.nn import functional
 
 from strokewise.data.shards import OTHER
-from strokewise.params import GenerateParams, InkKnobs, Params
+from strokewise.params import GenerateParams, InkStrengths, Params
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.synthesis import outlines, render
 
 ROOT = Path(__file__).parents[2]
 GRID, FOLDS, EPOCHS, MOST = 64, 3, 12, 900
-PLAIN = dict.fromkeys(InkKnobs.model_fields, 0.0)  # one pen on white paper
+PLAIN = dict.fromkeys(InkStrengths.model_fields, 0.0)  # one pen on white paper
 
 
 def drawings(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
@@ -117,7 +117,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     generate = Params.load(ROOT / "params.yaml", arguments.overrides).generate
-    generate = generate.model_copy(update={"ink": InkKnobs.model_validate(PLAIN)})
+    generate = generate.model_copy(update={"ink": InkStrengths.model_validate(PLAIN)})
     catalogue = outlines.load_catalogue(ROOT / "data" / "outlines")
     rows, results = [], []
     for folder in sorted(path for path in arguments.drawings.iterdir() if path.name in catalogue.shapes):

@@ -1,7 +1,6 @@
 """What every test stands on: an environment without the user's settings, and the checkout under test."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -11,13 +10,9 @@ import pytest
 
 from strokewise.cli import app
 
-Typed = Callable[..., tuple[int, str, str]]
+RunCli = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parent.parent
-CURL = (
-    """printf '{"inputs": ["%s"]}' "$(base64 < drawing.png | tr -d '\\n')" | curl -s """
-    "http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' --data-binary @-"
-)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
 
 
@@ -45,7 +40,7 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCli:
     """Type `strokewise WORDS` in this process -> exit code, what it printed, what it printed as an error."""
 
     def strokewise(*words: str) -> tuple[int, str, str]:
@@ -63,23 +58,3 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def root() -> Path:
     """The checkout under test."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def readme_commands(root: Path) -> list[str]:
-    """The lines of the README's shell blocks, without their comments, in their order."""
-    blocks = re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
-    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
-
-
-@pytest.fixture(scope="session")
-def readme_excused() -> dict[str, str]:
-    """The commands of the README that `pipeline/test_experiments.py` does not run, and why."""
-    return {
-        "make repro": "sets up an environment from the registry: minutes; what it runs is `dvc repro`",
-        "make test": "is what runs this",
-        "strokewise import my-drawings --map square=rectangle": "needs drawings: tests/collect imports some",
-        "strokewise ui": "serves until it is stopped: tests/registry starts it, asks it and stops it",
-        "strokewise serve": "serves until it is stopped: test_scorer.py starts it, asks it and stops it",
-        CURL: "asks a server: test_scorer.py runs it as it stands",
-    }

@@ -37,6 +37,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "onnxruntime": {"model.onnx_export", "baseline.estimator"},
     "scipy": {"evaluation"},
     "mlflow": {"registry", "serving"},
+    "dvc": {"registry.replay"},
     "uvicorn": {"serving.middleware"},
     "pyarrow": {"data", "stages.evaluate", "importing.readers"},
     "matplotlib": {"plots"},

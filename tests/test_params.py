@@ -1,4 +1,4 @@
-"""params.yaml: what does not fit is named with what is allowed, in one line and at once."""
+"""params.yaml: what is not allowed is reported at once, in one line, with what is allowed."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def load(root: Path, *overrides: str) -> Params:
     return Params.load(root / "params.yaml", overrides)
 
 
-def test_the_file_in_git_is_valid_and_frozen(root: Path) -> None:
+def test_params_yaml_is_valid_and_frozen(root: Path) -> None:
     params = load(root)
     assert params.generate.train == 600
     with pytest.raises(ValidationError, match="frozen"):
@@ -34,7 +34,7 @@ def test_overrides_replace_single_values(root: Path) -> None:
     [
         ("train.epoch=3", r"train\.epoch is unknown; did you mean epochs\?"),
         ("trian.epochs=3", r"trian is unknown; did you mean train\?"),
-        ("house.door=1", r"house is unknown; allowed: generate, network, train, baseline"),
+        ("house.roof=1", r"house is unknown; allowed: generate, network, train, baseline"),
         ("train.epochs=0", r"train\.epochs is 0; it must be a whole number ≥ 1"),
         ("train.epochs=many", r"train\.epochs is 'many'; it must be a whole number ≥ 1"),
         ("train.epochs=2.5", r"train\.epochs is 2\.5; it must be a whole number"),
@@ -52,7 +52,7 @@ def test_overrides_replace_single_values(root: Path) -> None:
         ("train.epochs=[3", r"the value cannot be read"),
     ],
 )
-def test_what_does_not_fit_is_named(root: Path, override: str, message: str) -> None:
+def test_invalid_override_raises_params_error_with_what_is_allowed(root: Path, override: str, message: str) -> None:
     with pytest.raises(ParamsError, match=message) as caught:
         load(root, override)
     assert "\n" not in str(caught.value)
@@ -63,35 +63,35 @@ def test_what_does_not_fit_is_named(root: Path, override: str, message: str) -> 
     [
         ("", "holds nothing; it must hold the sections generate, network"),
         ("- 1", r"holds \[1\]; it must hold the sections"),
-        ("generate: [", "cannot be read: .*; mend it"),
+        ("generate: [", "cannot be read: .*; fix it"),
         ("generate: 3", r"generate is 3; it must be a section with seed, train"),
         ("\x00", "cannot be read"),
     ],
 )
-def test_a_file_that_is_not_ours_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_file_raises_params_error(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(ParamsError, match=message):
         Params.load(path)
 
 
-def test_a_missing_section_and_a_missing_key_are_named(root: Path, tmp_path: Path) -> None:
+def test_missing_section_or_key_is_named(root: Path, tmp_path: Path) -> None:
     text = (root / "params.yaml").read_text()
     path = tmp_path / "params.yaml"
     path.write_text(text.replace("  epochs:", "  # epochs:"))
-    with pytest.raises(ParamsError, match=r"train\.epochs is missing; add it \(Times that"):
+    with pytest.raises(ParamsError, match=r"train\.epochs is missing; add it \(Passes over"):
         Params.load(path)
     path.write_text(text.replace("\ntrain:", "\ntrained:"))
     with pytest.raises(ParamsError, match=r"train is missing; add it .*\(and 1 more like it\)"):
         Params.load(path)
 
 
-def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+def test_missing_file_error_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"no .*params\.yaml here; run strokewise in the root"):
         Params.load(tmp_path / "params.yaml")
 
 
-def test_a_mistake_is_one_line_exit_code_2_within_a_second_and_touches_nothing(root: Path, tmp_path: Path) -> None:
+def test_invalid_override_exits_2_at_once_with_one_line_and_writes_nothing(root: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
     words = [sys.executable, "-m", "strokewise", "train", "--set", "train.epoch=3"]
     start = time.perf_counter()

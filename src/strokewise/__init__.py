@@ -1,7 +1,7 @@
 """strokewise: recognise hand-drawn shapes without collecting a single drawing.
 
-`strokewise.load("champion").predict(pictures)` does what `strokewise predict` does. Importing the package is
-instant; torch is imported by the first `load`.
+`strokewise.load("champion").predict(pictures)` does what `strokewise predict` does. Importing the package is fast;
+torch is imported when `load` is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ __all__ = ["Prediction", "Recogniser", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the library on its first use."""
+    """Import `recogniser` when one of its names is first used."""
     if name in __all__:
         from strokewise import recogniser
 

@@ -1,10 +1,10 @@
-"""What the commands `strokewise` and `python -m strokewise` start, which torchrun does: Ctrl-C counts from here on."""
+"""Entry point of `strokewise` and `python -m strokewise` (which torchrun runs); SIGINT is handled from here on."""
 
 from strokewise.support import signals
 
 
 def main() -> None:
-    """Load the command line and run it."""
+    """Import the command line and run it."""
     signals.exit_on_sigint(_run_app)
 
 

@@ -1,9 +1,9 @@
-"""Which of our own files a module runs, and one digest over what they do.
+"""Digest of the code that a module runs: the part of a fingerprint that stands for the code.
 
-`import_closure` follows the imports in the source without running it: a test compares `dvc.yaml` with it. `code_digest` is the
-part of a fingerprint that stands for the code. It hashes the code as parsed, without what decides no result:
-docstrings, comments, layout, and the text of raised errors, assertions, warnings and progress. So explaining or
-reformatting never makes another model, and changing an operator always does.
+`import_closure` follows the imports in the source without running it; a test compares `dvc.yaml` with it.
+`code_digest` hashes these files as parsed, without what affects no result: docstrings, comments, layout, and the text
+of raised errors, assertions, warnings and progress. So explaining or reformatting code never changes a fingerprint,
+and changing an operator always does.
 """
 
 import ast
@@ -15,53 +15,52 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-NOT_DECIDING = ("cli", "support", "errors", "params")  # modules and folders that decide no output
-MESSAGE_CALLS = ("print", "progress.progress_bar", "progress.track", "progress.warn")  # text for people alone
+NOT_DECIDING = ("cli", "support", "errors", "params")  # modules and folders that affect no output
+MESSAGE_CALLS = ("print", "progress.progress_bar", "progress.track", "progress.warn")  # their text is for people only
 
 
 def import_closure(*modules: str, exempt: Sequence[str] = NOT_DECIDING) -> list[Path]:
-    """The files that `modules` ("stages.train", "network") import, they themselves included, sorted.
+    """The source files of `modules` ("stages.train", "model.cnn") and of all that they import, sorted.
 
-    Follows every `import` in the source, also those inside functions, but leaves out the `exempt` modules or folders
-    and the package's own `__init__`. Raises FileNotFoundError for a name that is no module of ours.
+    Follows every `import` in the source, also inside functions, except of the modules or folders in `exempt` and of
+    the package's `__init__`. Raises FileNotFoundError if a module does not exist in this package.
     """
-    found: dict[str, Path] = {}
-    waiting = list(modules)
-    while waiting:
-        name = waiting.pop()
-        if name in found or name in exempt or name.partition(".")[0] in exempt:
+    files: dict[str, Path] = {}
+    queue = list(modules)
+    while queue:
+        name = queue.pop()
+        if name in files or name in exempt or name.partition(".")[0] in exempt:
             continue
-        found[name] = PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
-        waiting += _imported_modules(found[name].read_text(encoding="utf-8"))
-    return sorted(found.values())
+        files[name] = PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
+        queue += _imported_modules(files[name].read_text(encoding="utf-8"))
+    return sorted(files.values())
 
 
 def code_digest(*modules: str) -> str:
-    """SHA-256 over the names and the canonical code of `closure(*modules)`; the same on every supported Python."""
-    total = hashlib.sha256()
+    """SHA-256 of the names and the canonical code of `import_closure(*modules)`; equal on every supported Python."""
+    digest = hashlib.sha256()
     for path in import_closure(*modules):
-        total.update(
-            f"{path.relative_to(PACKAGE).as_posix()} {canonical_code(path.read_text(encoding='utf-8'))}\n".encode()
-        )
-    return total.hexdigest()
+        name, code = path.relative_to(PACKAGE).as_posix(), canonical_code(path.read_text(encoding="utf-8"))
+        digest.update(f"{name} {code}\n".encode())
+    return digest.hexdigest()
 
 
 def json_digest(value: Any) -> str:
-    """SHA-256 of a value as JSON with sorted keys: what a fingerprint is made of."""
+    """SHA-256 of a value as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @cache
 def canonical_code(source: str) -> str:
-    """The code of a source text as one line of text, without what decides no result.
+    """Source text as one line of canonical code, without what affects no result.
 
-    `ast.dump` would differ between versions of Python: 3.12 added fields, 3.13 leaves empty ones out.
+    `ast.dump` would differ between versions of Python: 3.12 added fields, 3.13 leaves out empty ones.
     """
     return _serialize(_MessageRemover().visit(ast.parse(source)))
 
 
 class _MessageRemover(ast.NodeTransformer):
-    """Takes out docstrings, text that only people read, and what differs between versions of Python."""
+    """Removes docstrings, text for people, and what differs between versions of Python."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -84,7 +83,7 @@ class _MessageRemover(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        # 3.12.1 ends some format specifications with an empty text
+        # Python 3.12.1 ends some format specifications with an empty constant.
         node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
         return self.generic_visit(node)
 
@@ -102,33 +101,27 @@ def _contains_text(node: ast.AST) -> bool:
 
 
 def _serialize(value: Any) -> str:
-    """A syntax tree as text: every node's name with its fields that are not empty, in their order."""
-    if isinstance(value, ast.AST):
-        fields = ((name, inner) for name, inner in ast.iter_fields(value) if name not in ("ctx", "kind"))
-        held = " ".join(f"{name}={_serialize(inner)}" for name, inner in fields if inner not in (None, []))
-        return (
-            f"({type(value).__name__} {held})"
-            if not isinstance(value, ast.Constant)
-            else _serialize_constant(value.value)
-        )
+    """A syntax tree as text: the name of each node with its non-empty fields in their order."""
     if isinstance(value, list):
         return f"[{' '.join(map(_serialize, value))}]"
-    return _serialize_constant(value)
-
-
-def _serialize_constant(value: Any) -> str:
-    """Strings in ASCII: which letters `repr` escapes depends on Python's Unicode tables."""
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, ast.Constant):
+        value = value.value
+    if not isinstance(value, ast.AST):
+        # Strings in ASCII: which characters `repr` escapes depends on Python's Unicode tables.
+        return json.dumps(value) if isinstance(value, str) else repr(value)
+    fields = ((name, inner) for name, inner in ast.iter_fields(value) if name not in ("ctx", "kind"))
+    text = " ".join(f"{name}={_serialize(inner)}" for name, inner in fields if inner not in (None, []))
+    return f"({type(value).__name__} {text})"
 
 
 def _imported_modules(source: str) -> Iterator[str]:
-    """The modules of this package, named from below it, that the source text imports."""
+    """The modules of this package that the source text imports, named from below the package."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from strokewise.judge import gate` names a module; `from strokewise.network import load` a thing in one
+            # `from strokewise.model import cnn` imports a module, `from strokewise.model.cnn import CNN` a name in one
             names += [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
-    ours = [name.removeprefix("strokewise.") for name in names if name.startswith("strokewise.")]
-    return (name for name in ours if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file())
+    own = [name.removeprefix("strokewise.") for name in names if name.startswith("strokewise.")]
+    return (name for name in own if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file())

@@ -1,6 +1,6 @@
-"""What a user can do wrong: one family of errors, each a single line of text and an exit code.
+"""Errors for users: each a single line that says what was given, what is allowed and what to do.
 
-A message says what was given, what is allowed and what to do. Anything else that is raised is our mistake.
+Any other exception is a bug of this package.
 """
 
 
@@ -11,36 +11,36 @@ def one_line(error: object, limit: int = 300) -> str:
 
 
 class UserError(Exception):
-    """A user's mistake in one line. The command line prints it and exits with `exit_code` (2)."""
+    """Base class; the command line prints it in one line and exits with `exit_code`."""
 
     exit_code = 2
 
 
 class ParamsError(UserError):
-    """`params.yaml` or a `--set` holds an unknown key, a wrong type or a value out of range."""
+    """`params.yaml` or a `--set` has an unknown key, a wrong type or a value out of range."""
 
 
 class OutlineError(UserError):
-    """A file of the catalogue cannot become an outline."""
+    """An SVG file of the catalogue cannot be used as an outline."""
 
 
 class PictureError(UserError):
-    """A picture cannot be read, or holds nothing that could be a shape."""
+    """A picture cannot be read, or contains nothing that could be a shape."""
 
 
 class DatasetError(UserError):
-    """The paintings on disk are missing, damaged or of other shapes than expected."""
+    """Paintings or drawings on disk are missing, damaged or of unexpected shapes."""
 
 
 class ModelError(UserError):
-    """A model folder is missing, incomplete or does not fit what it is used for."""
+    """A model folder is missing, incomplete, damaged or unsuitable for its use."""
 
 
 class RegistryError(UserError):
-    """The tracking store or the model registry cannot do what was asked."""
+    """The tracking store or the model registry cannot do what was requested."""
 
 
 class Refusal(UserError):
-    """A considered "no" (`--strict`): everything worked, and the answer is no."""
+    """A valid negative result (`--strict`, say): everything worked, and the answer is no."""
 
     exit_code = 3

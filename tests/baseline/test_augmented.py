@@ -1,4 +1,4 @@
-"""Augmented copies are pictures like their originals, all different, and the same again."""
+"""Augmented copies: different from each other, repeatable, within their limits."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from strokewise.baseline import augmented
 from strokewise.training.augmentation import AugmentLimits
 
 
-def test_copies_are_drawn_differently_and_repeatably() -> None:
+def test_copies_differ_and_are_repeatable() -> None:
     pictures = np.zeros((300, 12, 12), dtype=np.uint8)
     pictures[:, 3:9, 5:7] = 255
     two, three = augmented.augmented_copies(pictures, 2, 5), augmented.augmented_copies(pictures, 3, 5)
@@ -18,7 +18,7 @@ def test_copies_are_drawn_differently_and_repeatably() -> None:
     assert augmented.augmented_copies(pictures, 0, 5).shape == (0, 300, 12, 12)
 
 
-def test_copies_are_turned_as_far_as_each_painting_may_be() -> None:
+def test_copies_are_rotated_within_each_paintings_limits() -> None:
     pictures = np.zeros((300, 16, 16), dtype=np.uint8)
     pictures[:, 2:14, 7:9] = 255  # upright bars; those from 290 on may lie down
     turn = torch.zeros(300)

@@ -22,7 +22,7 @@ from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
 from strokewise.params import Params
 
-Typed = Callable[..., tuple[int, str, str]]
+RunCli = Callable[..., tuple[int, str, str]]
 STAGES = ["generate", "train", "baseline", "evaluate", "explain", "register"]
 
 
@@ -67,17 +67,17 @@ def test_version(root: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_needs_the_parameters_and_says_where(stage: str, typed: Typed, tmp_path: Path) -> None:
-    code, said, error = typed(stage)
+def test_every_stage_needs_the_parameters_and_says_where(stage: str, run_cli: RunCli, tmp_path: Path) -> None:
+    code, said, error = run_cli(stage)
     assert (code, said) == (2, "")
     assert error.startswith("strokewise: no params.yaml here; run strokewise in the root")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["train", "baseline", "evaluate", "explain", "register"])
-def test_a_stage_without_its_inputs_says_what_to_run(stage: str, typed: Typed, root: Path, tmp_path: Path) -> None:
+def test_a_stage_without_its_inputs_says_what_to_run(stage: str, run_cli: RunCli, root: Path, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
-    code, _, error = typed(stage)
+    code, _, error = run_cli(stage)
     assert code == 2
     assert len(error.splitlines()) == 1
     assert "run `" in error
@@ -109,11 +109,11 @@ def test_exit_codes(
     assert len(capsys.readouterr().err.splitlines()) <= 1
 
 
-def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path, typed: Typed) -> None:
-    code, table, _ = typed("predict", str(drawing), "--model", str(model))
+def test_predict_answers_in_a_table_or_in_json(model: Path, drawing: Path, run_cli: RunCli) -> None:
+    code, table, _ = run_cli("predict", str(drawing), "--model", str(model))
     assert code == 0
     assert table.split()[0] in {"circle", "other"}
-    answer = json.loads(typed("predict", str(drawing.parent), "--json", "--model", str(model))[1])
+    answer = json.loads(run_cli("predict", str(drawing.parent), "--json", "--model", str(model))[1])
     assert set(answer) == {"path", "shape", "confidence", "scores"}
     assert answer["path"] == str(drawing)
     assert answer["confidence"] == max(answer["scores"].values()) == answer["scores"][answer["shape"]]
@@ -131,27 +131,27 @@ def test_predict_reads_a_pipe(kind: str, model: Path, drawing: Path) -> None:
     assert answer == dataclasses.asdict(expected)
 
 
-def test_predict_says_other_below_the_confidence_asked_for(model: Path, drawing: Path, typed: Typed) -> None:
+def test_predict_says_other_below_the_confidence_asked_for(model: Path, drawing: Path, run_cli: RunCli) -> None:
     (free,) = load(model).predict(drawing)
     words = ["predict", str(drawing), "--json", "--model", str(model), "--reject-below"]
     for bound, shape in ((free.confidence, free.shape), (1, "other")):
-        answer = json.loads(typed(*words, str(bound))[1])
+        answer = json.loads(run_cli(*words, str(bound))[1])
         assert (answer["shape"], answer["confidence"]) == (shape, free.scores[shape])
-    code, _, error = typed(*words, "2")
+    code, _, error = run_cli(*words, "2")
     assert (code, "between 0 and 1" in error) == (2, True)
 
 
-def test_export_writes_what_a_browser_can_run(model: Path, typed: Typed, tmp_path: Path) -> None:
+def test_export_writes_what_a_browser_can_run(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    _, said, _ = typed("export", "--onnx", str(path), "--model", str(model))
+    _, said, _ = run_cli("export", "--onnx", str(path), "--model", str(model))
     assert said.startswith(f"{path}: onnxruntime answers as PyTorch does")
     assert onnxruntime.InferenceSession(path).get_inputs()[0].shape[1:] == [32, 32]
 
 
-def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path, typed: Typed) -> None:
+def test_an_unreadable_picture_is_named_and_the_others_still_run(model: Path, drawing: Path, run_cli: RunCli) -> None:
     (drawing.parent / "broken.png").write_bytes(drawing.read_bytes()[:60])
     missing = drawing.parent / f"{'missing' * 40}.png"  # longer than a name can be
-    code, said, error = typed("predict", str(drawing.parent), str(missing), "--json", "--model", str(model))
+    code, said, error = run_cli("predict", str(drawing.parent), str(missing), "--json", "--model", str(model))
     broken, good, absent = (json.loads(line) for line in said.splitlines())
     assert set(broken) == set(absent) == {"path", "error"}
     assert good["path"] == str(drawing)
@@ -190,13 +190,13 @@ def test_a_name_that_cannot_be_written_is_shown_as_it_can_be(
         (["tarin"], "No such command"),
     ],
 )
-def test_what_cannot_be_done_is_said(words: list[str], message: str, typed: Typed) -> None:
-    code, _, error = typed(*words)
+def test_what_cannot_be_done_is_said(words: list[str], message: str, run_cli: RunCli) -> None:
+    code, _, error = run_cli(*words)
     assert code == 2
     assert message in error
 
 
-def test_an_empty_folder_is_said(model: Path, typed: Typed, tmp_path: Path) -> None:
-    code, _, error = typed("predict", str(tmp_path), "--model", str(model))
+def test_an_empty_folder_is_said(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    code, _, error = run_cli("predict", str(tmp_path), "--model", str(model))
     assert code == 2
     assert f"no pictures in {tmp_path}" in error

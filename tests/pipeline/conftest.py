@@ -1,7 +1,4 @@
-"""The whole pipeline at toy size, with real DVC and real MLflow, in a clone of its own.
-
-One project a file is made and run once; the tests then use it in the order in which they stand.
-"""
+"""The whole pipeline at toy size, with real DVC and real MLflow, in a checkout of its own."""
 
 import hashlib
 import json
@@ -19,22 +16,23 @@ import pytest
 from ruamel.yaml import YAML
 
 from strokewise.registry import store
+from strokewise.support import file_lock
 
 SHAPES = ("ellipse", "star", "triangle")  # and other
-TOY = {  # as small as still lets the CNN win: what is tested is the plumbing, not the model
+TOY_PARAMS = {  # as small as still lets the CNN win: what is tested is the plumbing, not the model
     "generate": {"train": 240, "validation": 24, "test": 160, "imprecision": 0.5},
-    "network": {"grid": 32},
+    "network": {"image_size": 32},
     "train": {"epochs": 16, "batch_size": 64, "threads": 1},
-    "baseline": {"folds": 2, "copies": 0},
-    "evaluate": {"resamples": 200, "curve": 16},
-    "explain": {"maps": 2},
-    "register": {"margin": 0.0, "alpha": 0.9, "floor": 0.0},
+    "baseline": {"folds": 2, "augmented_copies": 0},
+    "evaluate": {"bootstrap_samples": 200, "imprecision_samples": 16},
+    "explain": {"feature_maps": 2},
+    "register": {"min_improvement": 0.0, "alpha": 0.9, "min_recall": 0.0},
 }
 BIN = Path(sys.executable).parent
 
 
 class Project:
-    """A checkout of its own in a temporary folder, and the commands typed in it."""
+    """A checkout in a temporary folder, and the commands that are run in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,22 +49,27 @@ class Project:
             "PYTHONPATH": "src",
         }
 
-    def run(self, *words: str, fails: bool = False) -> str:
-        """The command's whole output; it must succeed unless it is meant to fail."""
+    def run(self, *command: str) -> str:
+        """Run a command that must succeed; returns stdout and stderr together."""
         done = subprocess.run(
-            words, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        assert (done.returncode != 0) == fails, f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout}"
+        assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        with (self.folder.parent / "started.log").open("wb") as log:
+    def start(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a command in the background; its output goes to `log_file`."""
+        with self.log_file.open("wb") as log:
             return subprocess.Popen(
-                words, cwd=self.folder, env=self.environment, stdout=log, stderr=log, preexec_fn=_hears_ctrl_c
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, preexec_fn=_restore_sigint
             )
 
+    @property
+    def log_file(self) -> Path:
+        return self.folder.parent / "started.log"
+
     def digests(self) -> dict[str, str]:
-        """Every file that DVC tracks, and its lock."""
+        """SHA-256 of every file that the pipeline made, and of dvc.lock."""
         files = [path for path in (self.folder / "data").rglob("*") if path.is_file() and "outlines" not in path.parts]
         files.append(self.folder / "dvc.lock")
         return {
@@ -78,64 +81,68 @@ class Project:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
 
+    def reset(self) -> None:
+        """Go back to the last commit, and to what the pipeline had made by then."""
+        self.run("git", "reset", "--quiet", "--hard")
+        self.run("git", "clean", "--quiet", "--force", "-d")
+        self.run("dvc", "checkout")
+
     def mlflow(self) -> dict[str, Any]:
-        """What the store says, without ids, times and the commit it was said at: runs, versions and aliases."""
+        """What MLflow's store holds, without ids, times and commits: runs, versions and aliases."""
         with tempfile.TemporaryDirectory() as copy, pytest.MonkeyPatch.context() as patch:
             shutil.copy(self.folder / "mlflow.db", copy)  # MLflow would keep the project's own open
             patch.setenv("DVC_ROOT", copy)
-            with store.connect(create=False) as opened:
-                return _said(opened.client)
+            with store.connect(create=False) as connection:
+                return _store_content(connection.client)
 
     @staticmethod
-    def stages_run(said: str) -> list[str]:
-        """The stages that `dvc repro` ran, by what it said."""
-        return re.findall(r"^Running stage '(\w+)'", said, re.MULTILINE)
+    def stages_run(output: str) -> list[str]:
+        """The stages that `dvc repro` ran, by its output."""
+        return re.findall(r"^Running stage '(\w+)'", output, re.MULTILINE)
 
     def clone(self, folder: Path) -> "Project":
-        """What git clones of it."""
+        """A git clone of this project."""
         self.run("git", "clone", "--quiet", str(self.folder), str(folder))
         return Project(folder)
 
 
-def _said(client: Any) -> dict[str, Any]:
-    def timeless(tags: dict[str, str]) -> str:
+def _store_content(client: Any) -> dict[str, Any]:
+    def without_times(tags: dict[str, str]) -> str:
         return re.sub(r'"at": "[^"]*"', "", tags.pop("decision")) + json.dumps(tags)
 
-    def mine(tags: dict[str, str]) -> dict[str, str]:
-        told_anew = {"complete", "commit", "dirty"}
-        return {k: v for k, v in sorted(tags.items()) if not k.startswith("mlflow.") and k not in told_anew}
+    def lasting(tags: dict[str, str]) -> dict[str, str]:
+        changing = {"complete", "commit", "dirty"}
+        return {k: v for k, v in sorted(tags.items()) if not k.startswith("mlflow.") and k not in changing}
 
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     return {
-        "runs": sorted(json.dumps([mine(r.data.tags), r.data.params, r.data.metrics], sort_keys=True) for r in runs),
-        "versions": sorted([str(v.version), timeless(mine(v.tags))] for v in client.search_model_versions("")),
+        "runs": sorted(json.dumps([lasting(r.data.tags), r.data.params, r.data.metrics], sort_keys=True) for r in runs),
+        "versions": sorted([str(v.version), without_times(lasting(v.tags))] for v in client.search_model_versions("")),
         "aliases": {m.name: {a: str(v) for a, v in m.aliases.items()} for m in client.search_registered_models()},
     }
 
 
-def _hears_ctrl_c() -> None:
-    """Whoever runs the tests in the background has them, and all they start, ignore it."""
+def _restore_sigint() -> None:
+    """Tests that run in the background ignore SIGINT, and all that they start would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def copy_of_the_working_tree(root: Path, folder: Path) -> Project:
-    """What git would clone, with the uncommitted changes of the tree under test, and toy parameters."""
+def copy_working_tree(root: Path, folder: Path) -> Project:
+    """What git would clone, with the uncommitted changes of the tree under test, few shapes and toy parameters."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):
         shape = Path(name).parts[2] if name.startswith("data/outlines/") else None
-        if (
-            (root / name).is_file()
-            and shape in {None, *SHAPES}
-            and name not in ("dvc.lock", "data/report/metrics.json")
-        ):
+        result = name in ("dvc.lock", "data/report/metrics.json")
+        if (root / name).is_file() and shape in {None, *SHAPES} and not result:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, folder / name)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
-    for section, values in TOY.items():
+    for section, values in TOY_PARAMS.items():
+        assert values.keys() <= params[section].keys()
         params[section].update(values)
     yaml.dump(params, folder / "params.yaml")
     project = Project(folder)
@@ -144,10 +151,22 @@ def copy_of_the_working_tree(root: Path, folder: Path) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
-def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    made = copy_of_the_working_tree(root, tmp_path_factory.mktemp("toy") / "project")
-    said = made.run("dvc", "repro")
-    assert "champion" in said, said
-    made.commit("The pipeline has run")
-    return made
+@pytest.fixture(scope="session")
+def project_and_digests(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
+    """A project in which the pipeline has run once, and the digests of its files then.
+
+    All processes of pytest-xdist share it: the first that needs it makes it. Only one test file may change it; others
+    take a git clone, which holds the last commit.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, digests = shared / "toy" / "project", shared / "toy" / "digests.json"
+    with file_lock.exclusive_lock(shared / "toy.lock"):
+        if not digests.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            project = copy_working_tree(root, folder)
+            output = project.run("dvc", "repro")
+            assert "champion" in output, output
+            project.commit("The pipeline has run")
+            digests.write_text(json.dumps(project.digests()))
+    return Project(folder), json.loads(digests.read_text())

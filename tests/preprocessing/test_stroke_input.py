@@ -1,4 +1,4 @@
-"""Strokes: every way in which an app writes them down is the same drawing; the rest is refused by name."""
+"""Strokes: every format of a drawing app gives the same scene; anything else raises a one-line error."""
 
 import json
 import time
@@ -19,7 +19,8 @@ HOUSE = [[[10, 90], [50, 10], [90, 90]], [[20, 60], [80, 60]]]  # two strokes
 SCENE = stroke_input.rasterize_strokes(HOUSE)
 
 
-def columns(drawing: list[Any]) -> list[Any]:
+def to_columns(drawing: list[Any]) -> list[Any]:
+    """Quick, Draw!'s form: each stroke a list of all x and a list of all y."""
     return [[list(row) for row in zip(*stroke, strict=True)] for stroke in drawing]
 
 
@@ -38,7 +39,7 @@ def columns(drawing: list[Any]) -> list[Any]:
         [*HOUSE, []],
     ],
 )
-def test_every_way_to_write_it_is_the_same_drawing(drawing: Any) -> None:
+def test_every_format_gives_the_same_scene(drawing: Any) -> None:
     np.testing.assert_array_equal(stroke_input.rasterize_strokes(drawing), SCENE)
     assert stroke_input.is_drawing(drawing)
 
@@ -49,26 +50,26 @@ def test_every_way_to_write_it_is_the_same_drawing(drawing: Any) -> None:
         json.dumps(HOUSE),
         json.dumps({"strokes": HOUSE}),
         "\ufeff \n" + json.dumps(HOUSE),
-        json.dumps({"word": "house", "drawing": columns(HOUSE), "recognized": True}),
-        json.dumps({"drawing": [[*stroke, list(range(len(stroke[0])))] for stroke in columns(HOUSE)]}),
-        json.dumps(columns([[*stroke, *[stroke[-1]] * 3] for stroke in HOUSE])),
+        json.dumps({"word": "house", "drawing": to_columns(HOUSE), "recognized": True}),
+        json.dumps({"drawing": [[*stroke, list(range(len(stroke[0])))] for stroke in to_columns(HOUSE)]}),
+        json.dumps(to_columns([[*stroke, *[stroke[-1]] * 3] for stroke in HOUSE])),
     ],
 )
-def test_json_is_told_from_a_picture_and_read(text: str) -> None:
+def test_json_is_recognised_and_parsed(text: str) -> None:
     data = text.encode()
     assert stroke_input.is_json(data)
     assert not stroke_input.is_json(encode_png(SCENE))
     np.testing.assert_array_equal(stroke_input.parse_strokes(data), SCENE)
 
 
-def test_what_is_no_drawing_is_a_list_of_sources() -> None:
+def test_is_drawing_distinguishes_a_drawing_from_a_list_of_sources() -> None:
     for sources in ([HOUSE, HOUSE], [SCENE, SCENE], ["a.png"], [b"x"], [Path("a.png")], [], SCENE, [HOUSE, SCENE]):
         assert not stroke_input.is_drawing(sources)
-    assert stroke_input.is_drawing(HOUSE[0])  # a stroke is a drawing, too
+    assert stroke_input.is_drawing(HOUSE[0])  # a single stroke is a drawing, too
     np.testing.assert_array_equal(stroke_input.rasterize_strokes(HOUSE[1]), stroke_input.rasterize_strokes([HOUSE[1]]))
 
 
-def test_the_line_is_as_wide_as_the_painted_ones_are_on_average() -> None:
+def test_line_width_is_the_average_of_the_painted_ones() -> None:
     page = stroke_input.rasterize_strokes([[[0, 0], [0, 1]]])
     assert (page.min(0) < 128).sum() == pytest.approx(
         stroke_input.PEN_WIDTH * (stroke_input.RASTER_SIDE - 2 * stroke_input.RASTER_MARGIN), abs=2
@@ -104,7 +105,7 @@ def test_the_line_is_as_wide_as_the_painted_ones_are_on_average() -> None:
         ("[" * 3 + " " * 2**23, "holds more than 8,388,608 bytes"),
     ],
 )
-def test_what_holds_no_drawing_is_named_in_one_line(text: str, message: str) -> None:
+def test_invalid_json_raises_one_line(text: str, message: str) -> None:
     start = time.process_time()
     with pytest.raises(PictureError, match=message) as caught:
         stroke_input.parse_strokes(text.encode())
@@ -113,7 +114,7 @@ def test_what_holds_no_drawing_is_named_in_one_line(text: str, message: str) -> 
     assert time.process_time() - start < 3
 
 
-def test_bytes_that_are_no_text_are_named() -> None:
+def test_bytes_that_are_not_utf8_raise_picture_error() -> None:
     with pytest.raises(PictureError, match="this is no JSON"):
         stroke_input.parse_strokes(b"[\xff]")
 
@@ -129,7 +130,7 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(JSON)
-def test_any_json_is_drawn_or_named(value: Any) -> None:
+def test_any_json_is_drawn_or_refused(value: Any) -> None:
     stroke_input.is_drawing(value)
     try:
         page = stroke_input.parse_strokes(json.dumps(value).encode())

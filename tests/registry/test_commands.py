@@ -6,41 +6,41 @@ from pathlib import Path
 import pytest
 
 Put = Callable[..., Path]
-Typed = Callable[..., tuple[int, str, str]]
+RunCli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_from_register_to_rollback(project: Put, typed: Typed) -> None:
+def test_from_register_to_rollback(project: Put, run_cli: RunCli) -> None:
     project(weak=0.2)
-    assert typed("history")[1] == "nothing has been registered yet; `dvc repro` does it\n"
-    code, said, _ = typed("register", "--strict")
+    assert run_cli("history")[1] == "nothing has been registered yet; `dvc repro` does it\n"
+    code, said, _ = run_cli("register", "--strict")
     assert (code, "Registered version 1, champion" in said) == (0, True)
     project(weak=0.6)
-    code, said, error = typed("register", "--strict")
+    code, said, error = run_cli("register", "--strict")
     assert (code, "Registered refused" in said) == (3, True)
     assert error == "strokewise: the CNN is not the champion (--strict); the lines above say why\n"
-    assert typed("register")[0] == 0
+    assert run_cli("register")[0] == 0
     project()
-    assert typed("register", "--dry-run", "--strict")[0] == 0
-    assert "Registered version 2, champion" in typed("register")[1]
-    assert typed("rollback", "--reason", "it misread my circles")[1] == (
+    assert run_cli("register", "--dry-run", "--strict")[0] == 0
+    assert "Registered version 2, champion" in run_cli("register")[1]
+    assert run_cli("rollback", "--reason", "it misread my circles")[1] == (
         "version 1 is the champion now; before it was version 2\n"
     )
-    assert typed("register", "--strict")[0] == 3
-    assert typed("promote", "2", "--reason", "the scanner was dirty")[0] == 0
-    lines = typed("history")[1].splitlines()
+    assert run_cli("register", "--strict")[0] == 3
+    assert run_cli("promote", "2", "--reason", "the scanner was dirty")[0] == 0
+    lines = run_cli("history")[1].splitlines()
     assert [line.split()[2] for line in lines] == ["champion", "refused", "champion", "rollback", "promote"]
     assert lines[3].endswith("rollback   version 1       it misread my circles")
-    code, _, error = typed("promote", "9", "--reason", "x")
+    code, _, error = run_cli("promote", "9", "--reason", "x")
     assert (code, error) == (2, "strokewise: there is no version 9; versions: 1, 2\n")
-    assert typed("promote", "2")[0] == 2  # no reason given
+    assert run_cli("promote", "2")[0] == 2  # no reason given
 
 
-def test_a_wrong_uri(project: Put, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_uri(project: Put, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     project()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
     for words in (("register",), ("ui",), ("history",), ("rollback", "--reason", "x")):
-        code, _, error = typed(*words)
+        code, _, error = run_cli(*words)
         assert (code, error.startswith("strokewise: MLFLOW_TRACKING_URI is 'htp://x'; it must be a server")) == (
             2,
             True,

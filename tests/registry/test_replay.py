@@ -18,7 +18,7 @@ from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
 Put = Callable[..., Path]
-Typed = Callable[..., tuple[int, str, str]]
+RunCli = Callable[..., tuple[int, str, str]]
 HOWS: list[dict[str, Any]] = [{"weak": 0.2}, {"weak": 0.6}, {}, {"seed": 1}]  # champion, refused, champion, challenger
 OUTS = ("data/model", "data/baseline", "data/paintings/test", "data/paintings/contact-sheet.png", "data/report/explain")
 
@@ -116,11 +116,11 @@ def everything() -> dict[str, Any]:
     }
 
 
-def test_all_is_back_and_a_second_time_changes_nothing(told: Path, database: Path, typed: Typed) -> None:
+def test_all_is_back_and_a_second_time_changes_nothing(told: Path, database: Path, run_cli: RunCli) -> None:
     before = everything()
     assert len(before["runs"]) == 8
     forget(told, database)
-    code, said, _ = typed("sync")
+    code, said, _ = run_cli("sync")
     assert code == 0
     assert "state 0\n          version 1, champion" in said
     assert "refused: It recognises" in said
@@ -128,7 +128,7 @@ def test_all_is_back_and_a_second_time_changes_nothing(told: Path, database: Pat
     assert "what people moved by hand" in said
     assert everything() == before
     files = {path: path.stat().st_mtime_ns for path in (told / "mlruns").rglob("*")}
-    code, said, _ = typed("sync")
+    code, said, _ = run_cli("sync")
     assert said.count("there already: ") == 4
     assert "4 states in git, 0 decided now" in said
     assert everything() == before
@@ -138,19 +138,19 @@ def test_all_is_back_and_a_second_time_changes_nothing(told: Path, database: Pat
 
 
 def test_what_cannot_be_restored_is_named_and_skipped(
-    told: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+    told: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = (told / "params.yaml").read_text()
     (told / "params.yaml").write_text("generate: 1")
     git(told, "commit", "-qam", "of another age")
     (told / "params.yaml").write_text(given)
-    code, said, _ = typed("sync", "--rev", "HEAD")
+    code, said, _ = run_cli("sync", "--rev", "HEAD")
     assert (code, "of another age\n          skipped: params.yaml: generate is 1" in said) == (0, True), said
     weights = YAML(typ="safe").load((told / "dvc.lock").read_text())["stages"]["all"]["outs"][1]["md5"]
     (told / ".dvc/cache/files/md5" / weights[:2] / weights[2:]).unlink()  # the folder of the baseline, in all states
     (told / ".strokewise/sync/left").mkdir(parents=True)  # by one that was killed
-    code, said, _ = typed("sync", "--rev", "HEAD")
+    code, said, _ = run_cli("sync", "--rev", "HEAD")
     assert (code, "skipped: data/baseline not in the DVC cache; `dvc fetch --all-commits` gets" in said) == (0, True)
     assert not (told / ".strokewise/sync").exists()
-    code, said, error = typed("sync", "--rev", "nothing")
+    code, said, error = run_cli("sync", "--rev", "nothing")
     assert (code, "--rev 'nothing' is no commit and no experiment" in error) == (2, True)

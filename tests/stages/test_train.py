@@ -1,4 +1,4 @@
-"""Training on toy paintings: it learns, comes back to the same bytes, survives kills, and says what is wrong."""
+"""The train stage on toy paintings: it learns, repeats to the byte, survives kills, and reports bad input."""
 
 import json
 import os
@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import torch
 
-from strokewise.data import training_set
 from strokewise.data.dataset import load_paintings, split_digest
 from strokewise.data.shards import PaintingRow, write_shard
+from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.inference import predict_proba
 from strokewise.model.model_files import load_model
@@ -29,7 +29,7 @@ from strokewise.params import Params
 from strokewise.stages import train as stage
 from strokewise.stages.train import train
 from strokewise.support.paths import PAINTINGS_DIR
-from strokewise.training import checkpoint, finished, trainer
+from strokewise.training import augmentation, checkpoint, finished, trainer
 
 SHAPES = ("bar", "ring", "wedge")
 FACTORS = {"variant": str, "turn": float, "mirrored": bool, "stretch": float}
@@ -46,10 +46,10 @@ SMALL = [
 
 
 def painting(index: int) -> PaintingRow:
-    """A bar, a ring or a wedge, drawn by lot."""
-    lot = np.random.default_rng(index)
+    """A bar, a ring or a wedge, drawn by rng."""
+    rng = np.random.default_rng(index)
     scene = np.full((40, 40), 255, np.uint8)
-    x, y, size = lot.integers(15, 25), lot.integers(15, 25), int(lot.integers(8, 14))
+    x, y, size = rng.integers(15, 25), rng.integers(15, 25), int(rng.integers(8, 14))
     kind = index % len(SHAPES)
     if kind == 0:
         cv2.line(scene, (x - size, y - size // 2), (x + size, y + size // 2), 0, 2, cv2.LINE_AA)
@@ -58,7 +58,7 @@ def painting(index: int) -> PaintingRow:
     else:
         cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
     png = cv2.imencode(".png", scene)[1].tobytes()
-    lots = {"turn": float(lot.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
+    lots = {"turn": float(rng.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
     return PaintingRow(png, kind, {"variant": "one", **lots})
 
 
@@ -69,7 +69,7 @@ def paint(count: int, first: int = 0) -> None:
 
 
 @pytest.fixture
-def yard(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with 48 paintings and params.yaml, as the working directory."""
     (tmp_path / "params.yaml").write_bytes((root / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -95,7 +95,7 @@ def history() -> np.ndarray:
     return np.genfromtxt("data/model/history.csv", delimiter=",", names=True)
 
 
-def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
+def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
     done = train(params())
     assert sorted(model()) == ["config.json", "history.csv", "model.safetensors"]
     config = json.loads(model()["config.json"])
@@ -112,7 +112,7 @@ def test_the_folder_holds_what_the_contract_says(yard: Path) -> None:
     assert history()["validation_accuracy"][-1] == pytest.approx(done.validation_accuracy, abs=1e-6)
 
 
-def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: Path) -> None:
+def test_training_repeats_to_the_byte_and_another_seed_differs(workdir: Path) -> None:
     first = train(params())
     bytes_then = model()
     forget(first.fingerprint)
@@ -122,39 +122,39 @@ def test_the_same_again_gives_the_same_bytes_and_something_else_does_not(yard: P
     assert model()["model.safetensors"] != bytes_then["model.safetensors"]
 
 
-def test_a_finished_training_is_not_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_training_is_taken_up_without_its_checkpoint(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = train(params())
     before = model()
-    checkpoint.prune_checkpoints(kept=0)
+    checkpoint.prune_checkpoints(keep=0)
     shutil.rmtree("data/model")  # as DVC does before it runs the stage
-    monkeypatch.setattr(trainer, "_update", lambda *_: pytest.fail("it trained again"))
+    monkeypatch.setattr(trainer, "train_step", lambda *_: pytest.fail("it trained again"))
     assert train(params()).fingerprint == done.fingerprint
     assert model() == before
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "history.csv"])
-def test_a_damaged_finished_training_is_done_again(yard: Path, name: str) -> None:
+def test_damaged_finished_training_is_repeated(workdir: Path, name: str) -> None:
     done = train(params())
     before = model()
-    checkpoint.prune_checkpoints(kept=0)
+    checkpoint.prune_checkpoints(keep=0)
     file = finished.finished_dir(done.fingerprint) / name
     file.write_bytes(file.read_bytes()[:-300])
     assert train(params()) == done
     assert model() == before
 
 
-def test_a_finished_training_of_another_torch_is_done_again(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_training_of_another_torch_is_repeated(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(params())
     updates, update = [], trainer.train_step
-    monkeypatch.setattr(trainer, "_update", lambda *arguments: (updates.append(1), update(*arguments)))
+    monkeypatch.setattr(trainer, "train_step", lambda *arguments: (updates.append(1), update(*arguments)))
     monkeypatch.setattr(stage, "version", lambda name: f"another {name}")
-    checkpoint.prune_checkpoints(kept=0)
+    checkpoint.prune_checkpoints(keep=0)
     train(params())
     assert len(updates) == 9
     assert json.loads(model()["config.json"])["versions"]["torch"] == "another torch"
 
 
-def test_whatever_decides_the_model_changes_its_fingerprint(yard: Path) -> None:
+def test_fingerprint_changes_with_what_decides_the_model(workdir: Path) -> None:
     quick = ("train.epochs=1",)
     found = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
     found |= {train(params(*quick, f"train.precision={kind}")).fingerprint for kind in ("float32", "bfloat16")}
@@ -171,8 +171,8 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("at", [1, 4, 5, 8])
-def test_what_was_stopped_goes_on_to_the_same_bytes(
-    yard: Path, at: int, precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_resumed_training_ends_in_the_same_bytes(
+    workdir: Path, at: int, precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = params(f"train.precision={precision}")
     train(settings)
@@ -187,16 +187,16 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
             raise Killed
         update(*arguments)
 
-    monkeypatch.setattr(trainer, "_update", dying)
+    monkeypatch.setattr(trainer, "train_step", dying)
     with pytest.raises(Killed):
         train(settings)
-    monkeypatch.setattr(trainer, "_update", lambda *arguments: (steps.append(1), update(*arguments)))
+    monkeypatch.setattr(trainer, "train_step", lambda *arguments: (steps.append(1), update(*arguments)))
     train(settings)
     assert steps.count(1) == 9 - at
     assert model() == whole
 
 
-def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_checkpoint_is_ignored(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = train(params())
     whole = model()
     shutil.rmtree(finished.finished_dir(done.fingerprint))
@@ -208,7 +208,7 @@ def test_a_damaged_checkpoint_costs_time_only(yard: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_convolutions_work_in_the_precision_that_was_set(yard: Path, precision: str) -> None:
+def test_convolutions_run_in_the_given_precision(workdir: Path, precision: str) -> None:
     found = set()
 
     def look(module: torch.nn.Module, _: Any, maps: torch.Tensor) -> None:
@@ -224,7 +224,7 @@ def test_convolutions_work_in_the_precision_that_was_set(yard: Path, precision: 
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_it_overfits_twelve_paintings(yard: Path, precision: str) -> None:
+def test_training_overfits_twelve_paintings(workdir: Path, precision: str) -> None:
     paint(12)
     plain = ("train.augment_strength=0", "train.label_smoothing=0", "train.weight_decay=0")
     train(params("train.epochs=60", f"train.precision={precision}", *plain))
@@ -232,14 +232,14 @@ def test_it_overfits_twelve_paintings(yard: Path, precision: str) -> None:
     assert history()["accuracy"][-1] == 1
 
 
-def test_it_learns_what_it_has_not_seen(yard: Path) -> None:
+def test_training_generalises_to_validation_paintings(workdir: Path) -> None:
     paint(96)
     assert train(params("train.epochs=15")).validation_accuracy == 1
 
 
 @pytest.mark.parametrize("kind", ["fixed", "learned"])
 @pytest.mark.parametrize("normalisation", ["group", "none"])
-def test_every_kind_of_network_trains(yard: Path, kind: str, normalisation: str) -> None:
+def test_every_architecture_trains(workdir: Path, kind: str, normalisation: str) -> None:
     train(
         params(
             f"network.line_filters={kind}",
@@ -251,27 +251,27 @@ def test_every_kind_of_network_trains(yard: Path, kind: str, normalisation: str)
     assert np.isfinite(history()["validation_loss"]).all()
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_that_is_not_finite_stops_before_the_update(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
-    apply, steps = trainer.augment.apply, []
+    apply, steps = augmentation.apply_augment, []
 
-    def overflowing(batch: torch.Tensor, amounts: trainer.augment.Amounts) -> torch.Tensor:
+    def overflowing(batch: torch.Tensor, amounts: augmentation.AugmentParams) -> torch.Tensor:
         steps.append(0)
         return apply(batch, amounts) * (float("inf") if len(steps) == 5 else 1)
 
-    monkeypatch.setattr(trainer.augment, "apply", overflowing)
+    monkeypatch.setattr(augmentation, "apply_augment", overflowing)
     with pytest.raises(
         UserError, match=r"not finite: epoch 2, step 2, loss nan; lower train.learning_rate \(it is 0.01\)"
     ):
         train(params())
     assert not Path("data/model").exists()
     (file,) = Path(".strokewise/checkpoints").glob("*/checkpoint.safetensors")
-    held = checkpoint.unpack_checkpoint(file.read_bytes(), file.parent.name)
-    assert held.progress["step"] == 4
-    assert all(torch.isfinite(value).all() for value in held.tensors.values())
+    saved = checkpoint.unpack_checkpoint(file.read_bytes(), file.parent.name)
+    assert saved.progress["step"] == 4
+    assert all(torch.isfinite(value).all() for value in saved.tensors.values())
 
 
-def test_a_full_disk_at_the_end_costs_nothing(yard: Path) -> None:
+def test_full_disk_at_the_end_loses_nothing(workdir: Path) -> None:
     train(params())
     whole = model()
     with _full_disk(1000), pytest.raises(ModelError, match=r"data/model cannot be written: .*; make room, then start"):
@@ -294,28 +294,28 @@ def _full_disk(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_too_small_a_batch_is_refused(yard: Path) -> None:
+def test_too_small_batch_raises_params_error(workdir: Path) -> None:
     with pytest.raises(ParamsError, match=r"train.batch_size is 1, .* on 1 processes; .* take at least 2 of both"):
         train(params("train.batch_size=1"))
 
 
-def test_too_little_memory_is_one_line(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_raises_user_error(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def greedy(*_: Any) -> None:
         torch.empty(2**55)
 
-    monkeypatch.setattr(trainer.augment, "apply", greedy)
+    monkeypatch.setattr(augmentation, "apply_augment", greedy)
     with pytest.raises(UserError, match=r"too little memory for one step; lower train.batch_size"):
         train(params())
 
 
-def test_one_painting_a_step_will_do_without_batch_normalisation(yard: Path) -> None:
+def test_batch_of_one_works_without_batch_normalisation(workdir: Path) -> None:
     train(params("train.batch_size=1", "network.normalisation=group", "train.epochs=1"))
     with pytest.raises(ParamsError, match="each needs 2 at every step"):
         train(params("train.batch_size=1", "train.epochs=1"))
 
 
-def test_a_resumed_bar_begins_where_it_was(
-    yard: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_resumed_progress_bar_starts_where_it_was(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(finished.finished_dir(train(params("train.epochs=2")).fingerprint))
     capsys.readouterr()
@@ -323,14 +323,14 @@ def test_a_resumed_bar_begins_where_it_was(
     assert capsys.readouterr().err.splitlines()[0].startswith("train: 96/96 [")
 
 
-def test_a_missing_gpu_is_said(yard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_gpu_raises_params_error(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ParamsError, match=r"train.device is cuda, but torch finds no GPU here; take cpu or auto"):
         train(params("train.device=cuda"))
 
 
 @pytest.mark.parametrize(("units", "precision"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32")])
-def test_auto_takes_16_bits_only_where_there_are_units(
+def test_auto_precision_is_bfloat16_only_with_hardware_units(
     root: Path, monkeypatch: pytest.MonkeyPatch, units: dict[str, bool], precision: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
@@ -349,7 +349,7 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> None:
+def test_ten_kills_at_random_moments_change_no_byte(workdir: Path, root: Path) -> None:
     words, environment = command(root, "train.epochs=500")
     often = (
         "from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; "
@@ -366,13 +366,13 @@ def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> N
             path.stat().st_mtime_ns for path in Path(".strokewise").glob(f"checkpoints/*/{checkpoint.CHECKPOINT_FILE}")
         ]
 
-    lot = random.Random(0)  # noqa: S311
+    rng = random.Random(0)  # noqa: S311
     for kind in (signal.SIGKILL, signal.SIGINT) * 5:
         before = saved()
         running = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.DEVNULL)
         while saved() == before and running.poll() is None:
             time.sleep(0.01)
-        time.sleep(lot.uniform(0, 0.25))
+        time.sleep(rng.uniform(0, 0.25))
         assert running.poll() is None, "it ended before it could be killed"
         running.send_signal(kind)
         assert running.wait() in (-9, 130)
@@ -382,7 +382,7 @@ def test_ten_kills_at_random_moments_change_no_byte(yard: Path, root: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "epochs"), [("float32", 17), ("bfloat16", 1)])  # 51 steps, and 3
-def test_two_processes_learn_as_one(yard: Path, root: Path, precision: str, epochs: int) -> None:
+def test_two_processes_learn_like_one(workdir: Path, root: Path, precision: str, epochs: int) -> None:
     # gradients that are rounded to 16 bits before they are added up part soon: their beginning is compared
     words, environment = command(root, "train.epochs=17", f"train.precision={precision}")
     subprocess.run([sys.executable, *words], env=environment, check=True)
@@ -424,8 +424,8 @@ def pair(root: Path, *each: str, second: str = ".") -> Iterator[list[subprocess.
 
 
 @pytest.mark.slow
-def test_only_the_first_process_writes(yard: Path, root: Path) -> None:
-    shutil.copytree(yard, "second")
+def test_only_the_main_process_writes(workdir: Path, root: Path) -> None:
+    shutil.copytree(workdir, "second")
     before = sorted(Path("second").rglob("*"))
     with pair(root, "train.epochs=3", "train.epochs=3", second="second") as running:
         ended = [process.communicate(timeout=120) for process in running]
@@ -435,7 +435,7 @@ def test_only_the_first_process_writes(yard: Path, root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> None:
+def test_dying_process_ends_the_job_with_a_message(workdir: Path, root: Path) -> None:
     with pair(root, "train.seed=0", "train.seed=0") as (first, second):
         deadline = time.monotonic() + 120
         while (
@@ -449,7 +449,7 @@ def test_a_dying_process_ends_the_job_with_a_message(yard: Path, root: Path) -> 
 
 
 @pytest.mark.slow
-def test_processes_that_would_train_different_models_say_so(yard: Path, root: Path) -> None:
+def test_processes_with_different_fingerprints_raise_user_error(workdir: Path, root: Path) -> None:
     with pair(root, "train.precision=float32", "train.precision=bfloat16") as running:
         for process in running:
             said = process.communicate(timeout=120)[1]
@@ -458,15 +458,16 @@ def test_processes_that_would_train_different_models_say_so(yard: Path, root: Pa
     assert not Path("data/model").exists()
 
 
-def test_drawings_are_learned_from_after_the_paintings(yard: Path) -> None:
+def test_drawings_are_appended_to_the_training_set(workdir: Path) -> None:
     without = train(params("train.epochs=1"))
     assert "drawings" not in json.loads(model()["config.json"])
-    (yard / "data/drawings-train/ring").mkdir(parents=True)
-    (yard / "data/drawings-train/ring/a.png").write_bytes(painting(1).image)
-    learned = training_set.load_training_set(16)
-    assert len(learned.split.labels) == 49
-    assert learned.split.labels[-1] == SHAPES.index("ring")
-    assert learned.freedom is not None
-    assert (float(learned.freedom.most[-1]), bool(learned.freedom.mirror[-1])) == (0.0, False)
+    (workdir / "data/drawings-train/ring").mkdir(parents=True)
+    (workdir / "data/drawings-train/ring/a.png").write_bytes(painting(1).image)
+    loaded = load_training_set(16)
+    assert len(loaded.split.labels) == 49
+    assert loaded.split.labels[-1] == SHAPES.index("ring")
+    limits = augmentation.augment_limits(loaded.factors, loaded.split.labels, loaded.num_drawings)
+    assert limits is not None
+    assert (float(limits.max_rotation[-1]), bool(limits.mirror[-1])) == (0.0, False)
     assert train(params("train.epochs=1")).fingerprint != without.fingerprint
     assert json.loads(model()["config.json"])["drawings"]["count"] == 1

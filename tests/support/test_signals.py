@@ -1,4 +1,4 @@
-"""Ctrl-C ends a process with 130, whatever becomes of the KeyboardInterrupt, and leaves nothing half-made."""
+"""SIGINT ends a process with 130, whatever happens to the KeyboardInterrupt, and leaves nothing half-written."""
 
 import subprocess
 import sys
@@ -6,74 +6,76 @@ from pathlib import Path
 
 import pytest
 
-WAYS = {  # what happens to a KeyboardInterrupt on its way
-    "a C extension makes something else of it": """
-        try: strike()
+from strokewise.support import signals
+
+FATES = {  # what happens to a KeyboardInterrupt
+    "an extension turns it into another error": """
+        try: interrupt()
         except KeyboardInterrupt: raise ImportError("initialization failed") from None""",
     "a destructor swallows it": """
-        class Doomed:
-            def __del__(self): strike()
-        Doomed()
+        class Temporary:
+            def __del__(self): interrupt()
+        Temporary()
         time.sleep(30)""",
-    "a library thinks nothing of it": """
-        try: strike()
+    "a library catches it and goes on for long": """
+        try: interrupt()
         except BaseException: pass
         time.sleep(30)""",
-    "all goes on": """
-        try: strike()
+    "a library catches it and ends": """
+        try: interrupt()
         except BaseException: pass""",
-    "it comes twice, by two ways": """
-        try: strike()
-        finally: strike()""",
-    "it comes again, and what tidies up would take for ever": """
-        try: strike()
+    "it is received twice at once": """
+        try: interrupt()
+        finally: interrupt()""",
+    "it comes again during a long clean-up": """
+        try: interrupt()
         finally:
             time.sleep(1.1)
-            strike()
+            interrupt()
             time.sleep(30)""",
-    "something is being written": """
-        with disk.replacing(Path("file")) as fresh:
-            fresh.write_text("half")
-            disk._remove = lambda box, remove=disk._remove: (setattr(disk, "_remove", remove), strike())
-            strike()""",
+    "it comes while a file is written and again while that is removed": """
+        remove = atomic_io._remove_temp_dir
+        with atomic_io.atomic_replace(Path("file")) as new_path:
+            new_path.write_text("half")
+            atomic_io._remove_temp_dir = lambda _: (setattr(atomic_io, "_remove_temp_dir", remove), interrupt())
+            interrupt()""",
 }
-START = """
+SETUP = """
 import os, signal, time
 from pathlib import Path
-from strokewise import disk, interrupts
+from strokewise.support import atomic_io, signals
 signal.signal(signal.SIGINT, signal.default_int_handler)
-def strike(): os.kill(os.getpid(), signal.SIGINT)
+def interrupt(): os.kill(os.getpid(), signal.SIGINT)
 """
 
 
-def process(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", f"{START}\ndef work():{code}\ninterrupts.heeded(work)\nprint('done')"]
+def run_work(body: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `exit_on_sigint` on a function with this body, in a process of its own."""
+    command = [sys.executable, "-c", f"{SETUP}\ndef work():{body}\nsignals.exit_on_sigint(work)\nprint('done')"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=25)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_whatever_becomes_of_it(way: str, tmp_path: Path) -> None:
-    done = process(WAYS[way], tmp_path)
+@pytest.mark.parametrize("fate", FATES)
+def test_sigint_exits_with_130_and_leaves_nothing(fate: str, tmp_path: Path) -> None:
+    done = run_work(FATES[fate], tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_one_all_is_as_ever_and_at_the_end_it_is_too_late(tmp_path: Path) -> None:
-    done = process("\n        pass\nimport atexit; atexit.register(strike)", tmp_path)
+def test_exit_code_is_unchanged_without_sigint_or_with_one_at_shutdown(tmp_path: Path) -> None:
+    done = run_work("\n        pass\nimport atexit; atexit.register(interrupt)", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
-    done = process("\n        raise SystemExit(3)", tmp_path)
+    done = run_work("\n        raise SystemExit(3)", tmp_path)
     assert (done.returncode, done.stderr) == (3, "")
 
 
-def test_one_that_is_ignored_from_the_start_stays_ignored(tmp_path: Path) -> None:
-    code = "\n        strike()\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
-    assert process(code, tmp_path).returncode == 0
+def test_sigint_ignored_from_the_start_stays_ignored(tmp_path: Path) -> None:
+    body = "\n        interrupt()\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"
+    assert run_work(body, tmp_path).returncode == 0
 
 
-def test_an_extension_is_loaded_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    from strokewise.support import signals
-
+def test_loading_of_an_extension_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = sys._getframe()
     assert not signals._is_loading_extension(frame)
-    monkeypatch.setattr(signals, "LOADING", {frame.f_code})
+    monkeypatch.setattr(signals, "EXTENSION_LOADER_CODE", {frame.f_code})
     assert signals._is_loading_extension(frame)

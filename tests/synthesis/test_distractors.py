@@ -65,7 +65,7 @@ def falls_into(sizes: list[int], possible: list[set[int]]) -> bool:
 
 def test_what_a_doodle_is_made_of_is_told_in_order(catalogue: Catalogue) -> None:
     possible = {
-        shape: {len(outline.strokes.first) for outline in outlines}
+        shape: {len(outline.strokes.edge_first) for outline in outlines}
         for shape, outlines in zip(catalogue.shapes, catalogue.outlines, strict=True)
     }
     shapes = {"several": {2, 3, 4}, "nested": {2}, "struck": {1}, "half": {1}, "face": {1}}
@@ -74,5 +74,5 @@ def test_what_a_doodle_is_made_of_is_told_in_order(catalogue: Catalogue) -> None
         names = made.contains.split("+") if made.contains else []
         assert len(names) in shapes.get(made.kind, {0})
         if made.kind in ("several", "nested"):
-            sizes = [end - one for one, end, _ in made.strokes.parts]
+            sizes = [end - one for one, end, _ in made.strokes.spans]
             assert falls_into(sizes, [possible[name] for name in names]), (made.kind, names, sizes)

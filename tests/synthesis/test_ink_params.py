@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from strokewise.params import GenerateParams
+from strokewise.params import GenerateParams, InkStrengths
 from strokewise.synthesis import distractors, ink, ink_params, paper, render
 from strokewise.synthesis.ink_params import FILLS, PAPERS, InkParams
 from strokewise.synthesis.outlines import Catalogue
 
-NONE = ink_params.InkKnobValues(*(0.0,) * 9)
+NONE = dict.fromkeys(InkStrengths.model_fields, 0.0)
 OBLONG = np.array([0, 2, 2 + 1j, 1j, 0])
 C = 200
 
@@ -87,7 +87,7 @@ DRAWN: dict[str, tuple[When, float, float, float]] = {  # when, the least and th
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     """The manners of many paintings of what can be filled, at imprecision 1 but with many fillings."""
-    knobs, rng = ink_params.InkKnobValues(*(1.0,) * 5, 4.0, 1.0, 1.0, 1.0), np.random.default_rng(0)
+    knobs, rng = dict.fromkeys(InkStrengths.model_fields, 1.0) | {"fill": 4.0}, np.random.default_rng(0)
     return [
         vars(ink_params.sample_ink_params(knobs, rng.random(ink_params.INK_UNIFORMS).tolist(), C, True, rng))
         for _ in range(12_000)
@@ -129,13 +129,13 @@ def test_kinds_are_as_frequent_as_they_are_to_be(rows: list[Row]) -> None:
 
 
 def test_as_many_numbers_are_drawn_as_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ink_params, "DRAWS", ink_params.INK_DRAWS - 1)
+    monkeypatch.setattr(ink_params, "INK_DRAWS", ink_params.INK_DRAWS - 1)
     with pytest.raises(StopIteration):
         how()
 
 
 def test_rules_on_a_small_canvas_stand_six_pixels_apart() -> None:
-    knobs, rng = replace(NONE, paper=1.0), np.random.default_rng(0)
+    knobs, rng = {**NONE, "paper": 1.0}, np.random.default_rng(0)
     found = [ink_params.sample_ink_params(knobs, [0.5, 0.5, 0.0, 0.5], 32, True, rng) for _ in range(300)]
     assert min(one.ruling_apart for one in found if one.ruling) == 6 / 32
 
@@ -143,7 +143,7 @@ def test_rules_on_a_small_canvas_stand_six_pixels_apart() -> None:
 def test_filled_is_what_has_something_to_fill(catalogue: Catalogue, defaults: GenerateParams) -> None:
     filling = GenerateParams.model_validate({**defaults.model_dump(), "ink": {**defaults.ink.model_dump(), "fill": 4}})
     bare = {
-        (shape, outline.variant): not any(closed for _, _, closed in outline.strokes.parts)
+        (shape, outline.variant): not any(closed for _, _, closed in outline.strokes.spans)
         for shape, outlines in zip(catalogue.shapes, catalogue.outlines, strict=True)
         for outline in outlines
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from strokewise.params import GenerateParams, HandKnobs, InkKnobs
+from strokewise.params import GenerateParams, HandStrengths, InkStrengths
 from strokewise.synthesis import ink, ink_params, render
 from strokewise.synthesis.outlines import Catalogue
 from strokewise.synthesis.render import FACTOR_TYPES, Painting
@@ -18,8 +18,8 @@ SETTINGS = st.fixed_dictionaries({
     "seed": st.integers(0, 2**63 - 1),
     "canvas": st.sampled_from([32, 33, 64, 128, 200]),
     "imprecision": st.floats(0, 2),
-    "hand": st.fixed_dictionaries(dict.fromkeys(HandKnobs.model_fields, KNOB)),
-    "ink": st.fixed_dictionaries(dict.fromkeys(InkKnobs.model_fields, KNOB)),
+    "hand": st.fixed_dictionaries(dict.fromkeys(HandStrengths.model_fields, KNOB)),
+    "ink": st.fixed_dictionaries(dict.fromkeys(InkStrengths.model_fields, KNOB)),
 })  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_ten_thousand_settings_paint(request: pytest.FixtureRequest, part: int) 
             "canvas": int(rng.choice([32, 33, 50, 64, 128, 200])),
             "imprecision": float(2 * rng.random()),
         }
-        for section, model in (("hand", HandKnobs), ("ink", InkKnobs)):
+        for section, model in (("hand", HandStrengths), ("ink", InkStrengths)):
             own = 4 * rng.random(len(model.model_fields)) ** 2
             values[section] = {name: None if rng.random() < 0.5 else float(value)
                                for name, value in zip(model.model_fields, own, strict=True)}  # fmt: skip
@@ -156,7 +156,7 @@ def test_without_imprecision_all_of_the_outline_is_inked(catalogue: Catalogue, d
                 assert painting.scene[y, x].max() < 200, outline.variant
 
 
-@pytest.mark.parametrize("knob", InkKnobs.model_fields)
+@pytest.mark.parametrize("knob", InkStrengths.model_fields)
 def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults: GenerateParams, knob: str) -> None:
     moved = set()
     for index in range(0, 1200, 11):

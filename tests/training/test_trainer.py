@@ -1,4 +1,4 @@
-"""The training loop on arrays: a recorded curve, the schedule, and every sample once an epoch."""
+"""The training loop on arrays: recorded losses, the schedule, every painting once an epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from strokewise.training.augmentation import AugmentLimits
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.trainer import DeviceDataset
 
-ALONE = DistributedContext(0, 1, torch.device("cpu"))
+ONE_PROCESS = DistributedContext(0, 1, torch.device("cpu"))
 SMALL = [
     *(
         "network.image_size=16",
@@ -41,7 +41,7 @@ SMALL = [
 ]
 
 # Losses of twenty steps, as recorded: a change that should not alter numbers proves it here.
-CURVE = [
+RECORDED_LOSSES = [
     *(0.7152, 0.6975, 0.6874, 0.6704, 0.6480, 0.5933, 0.5820, 0.5610, 0.5253, 0.5586),
     *(0.5156, 0.4539, 0.4554, 0.4793, 0.4974, 0.4090, 0.4314, 0.4407, 0.4220, 0.4158),
 ]
@@ -49,50 +49,50 @@ CURVE = [
 
 def stripes(count: int) -> DeviceDataset:
     """Two kinds of pictures: two stripes across, or two down."""
-    lot = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     pictures = np.zeros((count, 16, 16), np.uint8)
     labels = np.arange(count) % 2
     for picture, label in zip(pictures, labels, strict=True):
-        for at in lot.integers(1, 15, 2):
+        for at in rng.integers(1, 15, 2):
             (picture if label else picture.T)[at] = 255
     turn = torch.full((count,), 0.2)
-    nothing = torch.zeros(count)
-    freedom = AugmentLimits(-turn, turn, torch.ones(count, dtype=torch.bool), nothing, nothing, nothing)
-    return DeviceDataset.of(pictures, labels, ALONE, freedom)
+    zero = torch.zeros(count)
+    limits = AugmentLimits(-turn, turn, torch.ones(count, dtype=torch.bool), zero, zero, zero)
+    return DeviceDataset.of(pictures, labels, ONE_PROCESS, limits)
 
 
-def taught(root: Path, data: DeviceDataset, *more: str) -> state.TrainState:
+def train(root: Path, data: DeviceDataset, *more: str) -> state.TrainState:
     params = Params.load(root / "params.yaml", [*SMALL, *more])
-    learner = state.init_state(("across", "down"), params.network, params.train, ALONE)
-    trainer.fit(learner, params.train, data, data, ALONE, lambda: None)
-    return learner
+    train_state = state.init_state(("across", "down"), params.network, params.train, ONE_PROCESS)
+    trainer.fit(train_state, params.train, data, data, ONE_PROCESS, lambda: None)
+    return train_state
 
 
-def test_the_first_twenty_steps_are_those_recorded(root: Path) -> None:
-    found = taught(root, stripes(16))
-    losses = [row[1] for row in found.history]
-    assert losses == pytest.approx(CURVE, abs=2e-3), np.round(losses, 4).tolist()
+def test_losses_equal_those_recorded(root: Path) -> None:
+    trained = train(root, stripes(16))
+    losses = [row[1] for row in trained.history]
+    assert losses == pytest.approx(RECORDED_LOSSES, abs=2e-3), np.round(losses, 4).tolist()
 
 
-def test_every_painting_once_an_epoch_in_a_new_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[torch.Tensor] = []
+def test_each_epoch_shuffles_all_paintings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[torch.Tensor] = []
     update = trainer.train_step
 
-    def watched(*arguments: Any) -> None:
-        chosen.append(arguments[3])
+    def recording_step(*arguments: Any) -> None:
+        batches.append(arguments[3])
         update(*arguments)
 
-    monkeypatch.setattr(trainer, "_update", watched)
-    taught(root, stripes(37), "train.epochs=2")  # 37 in batches of at most 16
-    assert [len(batch) for batch in chosen] == [12, 12, 13] * 2
-    epochs = [torch.cat(chosen[:3]), torch.cat(chosen[3:])]
+    monkeypatch.setattr(trainer, "train_step", recording_step)
+    train(root, stripes(37), "train.epochs=2")  # 37 in batches of at most 16
+    assert [len(batch) for batch in batches] == [12, 12, 13] * 2
+    epochs = [torch.cat(batches[:3]), torch.cat(batches[3:])]
     assert all(sorted(epoch.tolist()) == list(range(37)) for epoch in epochs)
     assert not torch.equal(*epochs)
 
 
-def test_the_rate_rises_and_falls_back_to_nothing(root: Path) -> None:
-    settings = Params.load(root / "params.yaml", ["train.learning_rate=0.01", "train.warmup=0.25"]).train
-    rates = [trainer.learning_rate(settings, step, 100) for step in range(100)]
+def test_learning_rate_warms_up_and_falls_to_zero(root: Path) -> None:
+    params = Params.load(root / "params.yaml", ["train.learning_rate=0.01", "train.warmup=0.25"]).train
+    rates = [trainer.learning_rate(params, step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.01 / 25)
     assert rates[24] == max(rates) == pytest.approx(0.01)
     assert np.all(np.diff(rates[24:]) < 0)
@@ -101,12 +101,9 @@ def test_the_rate_rises_and_falls_back_to_nothing(root: Path) -> None:
     assert all(trainer.learning_rate(bare, step, 1) >= 0 for step in range(1))
 
 
-def test_the_average_ends_beside_the_weights(root: Path) -> None:
-    found = taught(root, stripes(16), "train.ema_decay=0")
-    for now, kept in zip(found.network.state_dict().values(), found.average.state_dict().values(), strict=True):
-        assert torch.equal(now, kept)
-
-
-@pytest.mark.parametrize(("rank", "part"), [(0, slice(0, 3)), (1, slice(3, 6)), (2, slice(6, 10))])
-def test_the_parts_of_a_team_are_the_whole_once(rank: int, part: slice) -> None:
-    assert DistributedContext(rank, 3, torch.device("cpu")).part(10) == part
+def test_without_decay_the_average_equals_the_weights(root: Path) -> None:
+    trained = train(root, stripes(16), "train.ema_decay=0")
+    for weight, average in zip(
+        trained.model.state_dict().values(), trained.ema_model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(weight, average)

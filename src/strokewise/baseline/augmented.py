@@ -1,28 +1,33 @@
-"""uint8 (N, G, G) pictures -> uint8 (K, N, G, G): K augmented copies of each, for a model not fed by batches."""
+"""uint8 (N, G, G) pictures → uint8 (K, N, G, G): K augmented copies of each, for models that are not fed by batches."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from strokewise.model.inference import FULL_INK, to_tensor
 from strokewise.training import augmentation
 from strokewise.training.augmentation import AugmentLimits
 
-AUGMENT_BATCH = 256  # pictures at a time
-FULL_INK = 255
+AUGMENT_BATCH = 256  # pictures at a time; part of the result
 
 
 def augmented_copies(
     pictures: NDArray[np.uint8], count: int, seed: int, limits: AugmentLimits | None = None
 ) -> NDArray[np.uint8]:
-    """`count` times all pictures, each a little different, as far as its `limits` goes; copy 0 is the same whatever
-    `count` is."""
-    made = np.empty((count, *pictures.shape), np.uint8)
+    """Augment all pictures `count` times.
+
+    Args:
+        pictures: uint8 (N, G, G).
+        count: copies of each picture, K. The first copies are the same for any larger K.
+        seed: of all randomness.
+        limits: of each picture; None: none is mirrored or rotated far.
+    """
+    copies = np.empty((count, *pictures.shape), np.uint8)
     generator = torch.Generator().manual_seed(seed)
-    for copy in made:
+    for copy in copies:
         for start in range(0, len(pictures), AUGMENT_BATCH):
-            part = slice(start, start + AUGMENT_BATCH)
-            batch = torch.from_numpy(pictures[part]).unsqueeze(1) / FULL_INK  # (n, 1, G, G)
-            allowed = limits.subset(part) if limits else None
-            augmented = augmentation.augment(batch, generator, limits=allowed)[:, 0]
-            copy[part] = (augmented * FULL_INK).round().to(torch.uint8).numpy()
-    return made
+            batch = slice(start, start + AUGMENT_BATCH)
+            batch_limits = limits.subset(batch) if limits else None
+            augmented = augmentation.augment(to_tensor(pictures[batch]), generator, limits=batch_limits)[:, 0]
+            copy[batch] = (augmented * FULL_INK).round().to(torch.uint8).numpy()
+    return copies

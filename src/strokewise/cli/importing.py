@@ -47,7 +47,7 @@ def import_(
         report = importer.import_drawings(collection, names, train, limit, dry_run)
     for line in _format_report(report, names, train, dry_run):
         typer.echo(line)
-    if not (report.imported or report.there or report.leaks):
+    if not (report.imported or report.already_present or report.leaks):
         raise DatasetError(
             f"nothing in {source} could be imported; the lines above say why; shapes: {_list_shapes(names)}"
         )
@@ -63,20 +63,20 @@ def _format_report(report: "ImportReport", names: "LabelMap", train: bool, dry_r
     would = "would be " if dry_run else ""
     lines = [f"{count:7,} {would}imported into {folder}/{shape}" for shape, count in sorted(report.imported.items())]
     counts = {
-        "already there": report.there,
+        "already there": report.already_present,
         "repeated in the collection, pixel by pixel": report.repeated,
-        "beyond --limit": report.beyond,
+        "beyond --limit": report.over_limit,
     }
     lines += [f"{count:7,} {what}" for what, count in counts.items() if count]
     lines += _format_examples(report.leaks, f"left out: the same, or nearly, lies in {across}", "is")
-    lines += _format_examples(report.near, f"{would}imported, but nearly the same as another", "is like")
+    lines += _format_examples(report.near_duplicates, f"{would}imported, but nearly the same as another", "is like")
     lines += _format_examples(report.rejected, "rejected", "-")
-    for label, count in sorted(report.unknown.items()):
+    for label, count in sorted(report.unknown_labels.items()):
         hint = names.nearest(label)
         lines.append(
             f"{count:7,} skipped: {label} is no shape of data/outlines; if {hint} is meant, --map {label}={hint}"
         )
-    lines += [f"        --map {theirs}=... met nothing of that name" for theirs in names.mapped.keys() - report.seen]
+    lines += [f"        --map {theirs}=... met nothing of that name" for theirs in names.mapping.keys() - report.labels]
     return lines
 
 

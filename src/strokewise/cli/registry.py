@@ -1,13 +1,12 @@
 """The commands that look into the registry, or move what is in it."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from strokewise.registry.promotion import RegistrationOutcome
-    from strokewise.registry.replay import StateCommit
+    from strokewise.registry.replay import ReplayedState
+    from strokewise.registry.versions import RegistryEvent
 
 app = typer.Typer()
 
@@ -49,7 +48,7 @@ def history() -> None:
     events = versions.read_events()
     for event in events:
         number = f"version {event.version}" if event.version else f"model {event.fingerprint[:8]}"
-        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.what:<11}{number:<16}{event.reason}")
+        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.action:<11}{number:<16}{event.reason}")
     if not events:
         typer.echo("nothing has been registered yet; `dvc repro` does it")
 
@@ -78,8 +77,8 @@ def promote(
     _print_move(promotion.promote_version(version, reason))
 
 
-def _print_move(event: Any) -> None:
-    before = f"; before it was version {event.before}" if event.before else ""
+def _print_move(event: "RegistryEvent") -> None:
+    before = f"; before it was version {event.previous}" if event.previous else ""
     typer.echo(f"version {event.version} is the champion now{before}")
 
 
@@ -91,46 +90,23 @@ def sync(
     ] = None,
 ) -> None:
     """Rebuild MLflow from git and the DVC cache: every state of the pipeline on this branch, oldest first."""
-    from strokewise.errors import RegistryError, UserError
-    from strokewise.registry import replay, store
-    from strokewise.registry.store import StoreUnavailable
+    from strokewise.registry.replay import replay
 
-    store.store_address()  # a wrong one is told before anything is done
-    commits = replay.find_commits(rev or ())
-    made = 0
-    with replay.replay_dir() as folder:
-        kept = replay.dvc_cache_dir() if commits else folder
-        for commit in commits:
-            try:
-                said, new = _format_outcome(_replay_commit(commit, kept, folder / commit.sha))
-                made += new
-            except (replay.IncompleteState, UserError) as error:
-                said = f"skipped: {str(error).replace(f'{folder / commit.sha}/', '')}"
-            except StoreUnavailable as error:
-                raise RegistryError(f"sync stopped at {commit.sha[:8]}: {error}; the same command goes on") from None
-            typer.echo(f"{commit.sha[:8]}  {commit.experiment or commit.title}\n          {said}")
-    typer.echo(f"{len(commits)} states in git, {made} decided now" if commits else "no commit here has a dvc.lock")
-    if made:
+    total = new = 0
+    for state in replay(rev or ()):
+        total += 1
+        new += state.outcome is not None and state.outcome.new
+        typer.echo(f"{state.commit.sha[:8]}  {state.commit.experiment or state.commit.title}")
+        typer.echo(f"          {_format_replayed(state)}")
+    typer.echo(f"{total} states in git, {new} decided now" if total else "no commit here has a dvc.lock")
+    if new:
         typer.echo("Not in git, so not back: what people moved by hand, experiments that were not kept, times and ids.")
 
 
-def _replay_commit(commit: "StateCommit", kept: Path, folder: Path) -> "RegistrationOutcome":
-    """Put one state together, register it, and clear it away."""
-    import shutil
-
-    from strokewise.params import Params
-    from strokewise.registry import replay
-    from strokewise.stages import register
-
-    try:
-        replay.checkout(commit, kept, folder)
-        return register.restore(Params.load(folder / replay.PARAMS_YAML), folder, commit.sha, commit.experiment)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _format_outcome(outcome: "RegistrationOutcome") -> tuple[str, bool]:
-    """A line about a state, and whether it was decided now."""
-    stands = outcome.standing or f"refused: {' '.join(outcome.reasons)}"
+def _format_replayed(state: "ReplayedState") -> str:
+    outcome = state.outcome
+    if outcome is None:
+        return f"skipped: {state.skipped}"
+    status = outcome.status or f"refused: {' '.join(outcome.reasons)}"
     warning = f" (warning: {outcome.warning})" if outcome.warning else ""
-    return f"{'' if outcome.fresh else 'there already: '}{stands}{warning}", outcome.fresh
+    return f"{'' if outcome.new else 'there already: '}{status}{warning}"

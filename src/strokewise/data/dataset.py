@@ -1,4 +1,7 @@
-"""The paintings of a split → pictures uint8 (N, G, G), labels, scenes as painted, and the factors that were drawn."""
+"""The Parquet shards of a split → pictures uint8 (N, G, G), labels, scenes as painted, and factors.
+
+Only a few row groups are in memory at a time; their pictures are preprocessed in a pool of threads.
+"""
 
 import hashlib
 import os
@@ -28,98 +31,110 @@ from strokewise.preprocessing.decode import decode
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support.paths import PAINTINGS_DIR
 
+MAX_PENDING_GROUPS = 16  # row groups that wait in memory for a thread
+
 
 @dataclass(frozen=True)
 class Split:
-    """A split as it is learned or judged: pictures uint8 (N, G, G), labels int64 (N,), shapes by label, digest."""
+    """A labelled set of pictures, ready for training or evaluation."""
 
     pictures: NDArray[np.uint8]
+    """(N, G, G), 0 = bare paper, 255 = full ink."""
     labels: NDArray[np.int64]
+    """(N,), each an index into `shapes`."""
     shapes: tuple[str, ...]
     digest: str
+    """SHA-256 of the files that it was read from."""
 
 
 def load_paintings(split: str, image_size: int, folder: Path = PAINTINGS_DIR) -> Split:
-    """All pictures of a split through the door, on all cores; in the order in which they were painted.
+    """Load and preprocess all paintings of a split, in the order in which they were painted, on all cores.
 
-    Raises DatasetError if shards are missing, damaged, foreign or of other shapes than each other.
+    Args:
+        split: The split's name, a folder within `folder`.
+        image_size: Side of the pictures in pixels.
+        folder: Where the paintings lie.
+
+    Raises DatasetError if shards are missing, damaged, not the project's, or differ in their shapes or factors.
     """
     shards = _open_shards(split, folder)
     total = sum(shard.rows for shard in shards)
-    found = np.empty((total, image_size, image_size), np.uint8)
+    pictures = np.empty((total, image_size, image_size), np.uint8)
     labels = np.empty(total, np.int64)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting: deque[Future[None]] = deque()
+        pending: deque[Future[None]] = deque()
         for start, group in _read_groups(split, shards):
             labels[start : start + len(group)] = group["label"].to_numpy()
-            waiting.append(pool.submit(_preprocess_group, found, start, group["image"], split))
-            if len(waiting) > 16:  # groups in memory
-                waiting.popleft().result()
-        for last in waiting:
-            last.result()
+            pending.append(pool.submit(_preprocess_group, pictures, start, group["image"], split))
+            if len(pending) > MAX_PENDING_GROUPS:
+                pending.popleft().result()
+        for future in pending:
+            future.result()
     shapes = shapes_in_schema(shards[0].schema)
     if labels.min() < 0 or labels.max() >= len(shapes):
         raise DatasetError(f"{folder / split} has labels that no shape belongs to; {REGENERATE_HINT}")
-    return Split(found, labels, shapes, split_digest(split, folder))
+    return Split(pictures, labels, shapes, split_digest(split, folder))
 
 
-def subset_per_shape(labels: NDArray[np.int64], each: int) -> NDArray[np.intp]:
-    """Where the first `each` paintings of every shape stand, in order: a larger subset begins with the smaller."""
-    rank = np.empty(len(labels), np.intp)  # how many of its shape come before
+def subset_per_shape(labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
+    """Indices of the first `count` paintings of every shape, ascending: a larger subset contains the smaller."""
+    rank = np.empty(len(labels), np.intp)  # the number of earlier paintings of the same shape
     for shape in np.unique(labels):
         rank[labels == shape] = np.arange(np.count_nonzero(labels == shape))
-    return np.flatnonzero(rank < each)
+    return np.flatnonzero(rank < count)
 
 
 def load_scenes(split: str, indices: Sequence[int], folder: Path = PAINTINGS_DIR) -> list[NDArray[np.uint8]]:
-    """The paintings with these indices as painted, each uint8 (H, W) or (H, W, 3), in the order asked for."""
+    """Load paintings as painted, each uint8 (H, W) or (H, W, 3) RGB, in the order of `indices`.
+
+    Raises DatasetError if an index is out of range, or shards are missing or damaged.
+    """
     wanted = {int(index) for index in indices}
-    found: dict[int, NDArray[np.uint8]] = {}
+    scenes: dict[int, NDArray[np.uint8]] = {}
     shards = _open_shards(split, folder)
     total = sum(shard.rows for shard in shards)
     if wanted and not 0 <= min(wanted) <= max(wanted) < total:
         raise DatasetError(f"{folder / split} holds paintings 0 to {total - 1}; asked for {min(wanted)}..{max(wanted)}")
     for start, group in _read_groups(split, shards, wanted):
         for index in wanted & set(range(start, start + len(group))):
-            found[index] = decode(group["image"][index - start]["bytes"].as_py())
-    return [found[int(index)] for index in indices]
+            scenes[index] = decode(group["image"][index - start]["bytes"].as_py())
+    return [scenes[int(index)] for index in indices]
 
 
 def load_factors(split: str, folder: Path = PAINTINGS_DIR) -> dict[str, NDArray[Any]]:
-    """Every factor that was drawn, by name: an array (N,) of float64, int64, bool or text."""
+    """Load the factors of a split by name, each an array (N,) of float64, int64, bool or text."""
     parts = [read_columns(shard.path) for shard in _open_shards(split, folder)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "label"}
 
 
 def split_digest(split: str, folder: Path = PAINTINGS_DIR) -> str:
     """SHA-256 over the names and bytes of a split's shards."""
-    total = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in _shard_paths(split, folder):
         with path.open("rb") as file:
-            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _shard_paths(split: str, folder: Path) -> list[Path]:
-    found = sorted((folder / split).glob("*.parquet"))
-    if not found:
+    """Paths of a split's shards in order. Raises DatasetError if there are none, or one is missing."""
+    paths = sorted((folder / split).glob("*.parquet"))
+    if not paths:
         raise DatasetError(f"no paintings in {folder / split}; run `strokewise generate` (or `dvc repro`) first")
-    for number, path in enumerate(found):
-        if path.name != f"{number:05d}.parquet":
-            raise DatasetError(
-                f"{folder / split} has {path.name} where {number:05d}.parquet belongs; {REGENERATE_HINT}"
-            )
-    return found
+    for number, path in enumerate(paths):
+        expected = f"{number:05d}.parquet"
+        if path.name != expected:
+            raise DatasetError(f"{folder / split} has {path.name} where {expected} belongs; {REGENERATE_HINT}")
+    return paths
 
 
 def _open_shards(split: str, folder: Path) -> list[ShardFile]:
-    """A split's shards in order, each seen to belong to the first."""
+    """Open a split's shards in order. Raises DatasetError if one does not match the first."""
     shards = [open_shard(path) for path in _shard_paths(split, folder)]
+    first = shards[0]
     for shard in shards:
-        if not shard.schema.equals(shards[0].schema, check_metadata=True):
-            raise DatasetError(
-                f"{shard.path} has other shapes or factors than {shards[0].path.name}; {REGENERATE_HINT}"
-            )
+        if not shard.schema.equals(first.schema, check_metadata=True):
+            raise DatasetError(f"{shard.path} has other shapes or factors than {first.path.name}; {REGENERATE_HINT}")
         if shard.rows != ROWS_PER_SHARD and shard is not shards[-1]:
             raise DatasetError(
                 f"{shard.path} holds {shard.rows} paintings instead of {ROWS_PER_SHARD}; {REGENERATE_HINT}"
@@ -128,7 +143,7 @@ def _open_shards(split: str, folder: Path) -> list[ShardFile]:
 
 
 def _read_groups(split: str, shards: list[ShardFile], wanted: set[int] | None = None) -> Iterator[tuple[int, pa.Table]]:
-    """Groups of rows, each with the index of its first; only those that hold a `wanted` index."""
+    """Yield row groups, each with the index of its first row; only those with a `wanted` index, if given."""
     start = 0
     for shard in shards:
         for number, rows in enumerate(shard.groups):
@@ -140,11 +155,13 @@ def _read_groups(split: str, shards: list[ShardFile], wanted: set[int] | None = 
             start += rows
 
 
-def _preprocess_group(found: NDArray[np.uint8], start: int, images: pa.ChunkedArray, split: str) -> None:
-    """Let a group of encoded images through the door, into `found` from `start` on."""
-    for at, image in enumerate(images, start):
+def _preprocess_group(pictures: NDArray[np.uint8], start: int, images: pa.ChunkedArray, split: str) -> None:
+    """Preprocess a group of encoded images into `pictures`, from index `start` on."""
+    for index, image in enumerate(images, start):
         try:
-            found[at] = preprocess(image["bytes"].as_py() or b"", found.shape[1])
+            pictures[index] = preprocess(image["bytes"].as_py() or b"", pictures.shape[1])
         except PictureError as error:
-            told = f"painting {at} of {split} cannot be used ({error})"
-            raise DatasetError(f"{told}; delete the folder of {split} and run `strokewise generate`") from None
+            raise DatasetError(
+                f"painting {index} of {split} cannot be used ({error}); delete the folder of {split} and run"
+                " `strokewise generate`"
+            ) from None

@@ -1,5 +1,6 @@
-"""data/paintings/train, data/drawings-train → the training set, the same for the CNN and the baseline."""
+"""data/paintings/train and data/drawings-train → the training set, the same for the CNN and the baseline."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,30 +14,30 @@ from strokewise.support.paths import TRAIN_DRAWINGS_DIR
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Paintings, then drawings by people if there are any."""
+    """Paintings, followed by drawings by people if there are any."""
 
     split: Split
-    """Of all pictures; its digest is the paintings' alone."""
+    """All pictures and labels; the digest is the paintings' alone."""
     factors: Mapping[str, NDArray[Any]]
-    """The columns of the paintings, (number of paintings,) each."""
-    drawings: int
+    """The factors of the paintings by name, (number of paintings,) each."""
+    num_drawings: int
     """How many of the last pictures are drawings by people."""
     identity: dict[str, Any]
-    """What decides the set beside the paintings' digest; empty for all paintings and no drawings."""
+    """What identifies the set besides the paintings' digest; empty for all paintings and no drawings."""
 
 
 def load_training_set(image_size: int, paintings_per_shape: int | None = None) -> TrainingSet:
-    """All training paintings and drawings; or the first `paintings_per_shape` paintings of each shape, no drawings.
+    """Load all training paintings and drawings, or the first `paintings_per_shape` paintings of each shape alone.
 
-    Raises DatasetError where paintings are missing or damaged, or drawings do not belong to them.
+    Raises DatasetError if paintings are missing or damaged, or drawings are not of the paintings' shapes.
     """
     paintings = load_paintings("train", image_size)
     factors = load_factors("train")
     if paintings_per_shape is not None:
-        chosen = subset_per_shape(paintings.labels, paintings_per_shape)
-        subset = Split(paintings.pictures[chosen], paintings.labels[chosen], paintings.shapes, paintings.digest)
-        columns = {name: values[chosen] for name, values in factors.items()}
-        return TrainingSet(subset, columns, 0, {"paintings_per_shape": paintings_per_shape})
+        indices = subset_per_shape(paintings.labels, paintings_per_shape)
+        subset = dataclasses.replace(paintings, pictures=paintings.pictures[indices], labels=paintings.labels[indices])
+        subset_factors = {name: values[indices] for name, values in factors.items()}
+        return TrainingSet(subset, subset_factors, 0, {"paintings_per_shape": paintings_per_shape})
     drawings = human_drawings.load_drawings(TRAIN_DRAWINGS_DIR, paintings.shapes, image_size)
     count = len(drawings.labels)
     identity = {"drawings": {"train": drawings.digest, "count": count}} if count else {}

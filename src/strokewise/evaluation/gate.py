@@ -1,14 +1,13 @@
-"""The gate: the answers of a CNN, its baseline and the present champion -> what becomes of the CNN, and why.
+"""The gate: predictions of a CNN, its baseline and the present champion → what becomes of the CNN, and why.
 
-Pure: arrays and rules in, a decision out. All answers are int (N,), positions in `shapes`, to the same N ≥ 1 test
-paintings. The numbers of a decision are ready for JSON (shares in [0, 1]; None where undefined).
+A pure function. All predictions are int (N,), positions in `shapes`, of the same N ≥ 1 test paintings.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from strokewise.evaluation import metrics
-from strokewise.evaluation.metrics import Ints, PairedComparison
+from strokewise.evaluation.metrics import IntArray, PairedComparison
 from strokewise.params import RegisterParams
 
 Verdict = Literal["champion", "challenger", "refused"]
@@ -16,50 +15,53 @@ Verdict = Literal["champion", "challenger", "refused"]
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What becomes of the model: `champion` (it takes over), `challenger` (a version beside the champion) or
-    `refused` (no version); `reasons` are plain sentences, at least one."""
+    """What becomes of the model, why, and the numbers behind it."""
 
     outcome: Verdict
+    """`champion` takes over, `challenger` is a version beside the champion, `refused` is no version."""
     reasons: tuple[str, ...]
+    """Sentences, at least one."""
     numbers: dict[str, Any]
+    """Ready for JSON: shares in [0, 1], None where undefined."""
 
 
 def decide(
-    labels: Ints,
-    cnn_said: Ints,
-    baseline_said: Ints,
+    labels: IntArray,
+    cnn_predicted: IntArray,
+    baseline_predicted: IntArray,
     shapes: tuple[str, ...],
     rules: RegisterParams,
     *,
-    champion_said: Ints | None = None,
+    champion_predicted: IntArray | None = None,
     champion_shapes: tuple[str, ...] | None = None,
     is_champion: bool = False,
-    resamples: int,
+    bootstrap_samples: int,
     seed: int,
 ) -> GateDecision:
-    """Judge a CNN by its answers to the test paintings.
+    """Decide about a CNN from its predictions of the test paintings.
 
     Args:
-        labels, cnn_said, baseline_said: int (N,), the truth and the answers of both models.
-        shapes: the names that these numbers stand for.
-        rules: `margin`, `alpha` and `floor` of `params.yaml`.
-        champion_said: int (N,), the present champion's answers to the same paintings; None where there is no
-            champion, or where it knows other shapes and was not asked.
-        champion_shapes: the present champion's shapes; None where there is no champion.
-        is_champion: the present champion has this model's fingerprint: whatever the numbers say (another machine
-            rounds otherwise), a model is no improvement on itself.
-        resamples, seed: of the bootstrap.
+        labels: int (N,).
+        cnn_predicted, baseline_predicted: int (N,).
+        shapes: the names of the labels.
+        rules: `register` of params.yaml.
+        champion_predicted: the present champion's predictions of the same paintings; None if there is no champion, or
+            it knows other shapes.
+        champion_shapes: the present champion's shapes; None if there is no champion.
+        is_champion: whether the present champion has this model's fingerprint. A model is no improvement on itself,
+            whatever the numbers are: another machine rounds differently.
+        bootstrap_samples, seed: as in `metrics.compare_paired`.
     """
-    assert len(labels) == len(cnn_said) == len(baseline_said) >= 1
+    assert len(labels) == len(cnn_predicted) == len(baseline_predicted) >= 1
+    against_baseline = metrics.compare_paired(labels, cnn_predicted, baseline_predicted, bootstrap_samples, seed)
+    recalls = [recall.value for _, recall in metrics.precision_recall(labels, cnn_predicted, len(shapes))]
     numbers: dict[str, Any] = {
         "paintings": len(labels),
-        "accuracy": asdict(metrics.accuracy(labels, cnn_said)),
-        "rules": {"margin": rules.min_improvement, "alpha": rules.alpha, "floor": rules.min_recall},
+        "accuracy": asdict(metrics.accuracy(labels, cnn_predicted)),
+        "rules": rules.model_dump(include={"min_improvement", "alpha", "min_recall"}),
+        "baseline": asdict(against_baseline),
+        "recall": dict(zip(shapes, recalls, strict=True)),
     }
-    against_baseline = metrics.compare_paired(labels, cnn_said, baseline_said, resamples, seed)
-    numbers["baseline"] = asdict(against_baseline)
-    recalls = [recall.value for _, recall in metrics.precision_recall(labels, cnn_said, len(shapes))]
-    numbers["recall"] = dict(zip(shapes, recalls, strict=True))
     reasons = _baseline_objections(against_baseline, rules) + _recall_objections(numbers["recall"], rules.min_recall)
     if reasons:
         return GateDecision("refused", tuple(reasons), numbers)
@@ -73,68 +75,61 @@ def decide(
         return GateDecision("challenger", (passed, _shape_difference(shapes, champion_shapes)), numbers)
     if is_champion:
         return GateDecision("challenger", (passed, "It is the present champion: no improvement on itself."), numbers)
-    assert champion_said is not None
-    assert len(champion_said) == len(labels)
-    against_champion = metrics.compare_paired(labels, cnn_said, champion_said, resamples, seed)
+    assert champion_predicted is not None
+    assert len(champion_predicted) == len(labels)
+    against_champion = metrics.compare_paired(labels, cnn_predicted, champion_predicted, bootstrap_samples, seed)
     numbers["champion"] = asdict(against_champion)
-    better, why = _beats_champion(against_champion)
-    return GateDecision("champion" if better else "challenger", (passed, why), numbers)
+    is_better, reason = _beats_champion(against_champion)
+    return GateDecision("champion" if is_better else "challenger", (passed, reason), numbers)
 
 
 def _baseline_objections(pair: PairedComparison, rules: RegisterParams) -> list[str]:
-    """What speaks against "better than the baseline by at least `margin`, with p below `alpha`"."""
-    against = []
-    if pair.difference < rules.min_improvement:  # no difference at all has p = 1, which the next rule refuses
+    """What is missing for "better than the baseline by at least `min_improvement`, with p below `alpha`"."""
+    objections = []
+    if pair.difference < rules.min_improvement:  # a difference of 0 has p = 1, which the next rule refuses
         verb = "beats" if pair.difference >= 0 else "loses to"
-        against.append(
+        objections.append(
             f"It {verb} the baseline by {_format_points(abs(pair.difference))}, and must beat it by at least"
             f" {_format_points(rules.min_improvement)}."
         )
     if pair.p >= rules.alpha:
-        against.append(
+        objections.append(
             f"Chance alone differs this much with p = {pair.p:.2g} ({pair.wins} paintings won from the baseline,"
             f" {pair.losses} lost to it), and p must be below {rules.alpha:g}."
         )
-    return against
+    return objections
 
 
-def _recall_objections(recalls: dict[str, float | None], floor: float) -> list[str]:
-    """What speaks against "no shape's recall is below `floor`"; a recall that nothing shows is not above it."""
-    against = []
+def _recall_objections(recalls: dict[str, float | None], min_recall: float) -> list[str]:
+    """What is missing for "no shape's recall is below `min_recall`"; an unknown recall counts as 0."""
+    objections = []
     for shape, recall in recalls.items():
-        if recall is None and floor > 0:
-            against.append(
-                f"No test painting shows {shape}, so its recall is unknown, and must be {_format_percent(floor)}."
+        required = _format_percent(min_recall)
+        if recall is None and min_recall > 0:
+            objections.append(f"No test painting shows {shape}, so its recall is unknown, and must be {required}.")
+        elif recall is not None and recall < min_recall:
+            objections.append(
+                f"It recognises {_format_percent(recall)} of {shape}, and must recognise {required} of each shape."
             )
-        elif recall is not None and recall < floor:
-            against.append(
-                f"It recognises {_format_percent(recall)} of {shape}, and must recognise {_format_percent(floor)} of each shape."
-            )
-    return against
+    return objections
 
 
-def _shape_difference(shapes: tuple[str, ...], champion: tuple[str, ...]) -> str:
-    new, gone = sorted(set(shapes) - set(champion)), sorted(set(champion) - set(shapes))
-    told = [f"new: {', '.join(new)}"] * bool(new) + [f"gone: {', '.join(gone)}"] * bool(gone)
-    return f"It cannot be compared with the champion, which knows other shapes ({'; '.join(told) or 'reordered'})."
+def _shape_difference(shapes: tuple[str, ...], champion_shapes: tuple[str, ...]) -> str:
+    new, gone = sorted(set(shapes) - set(champion_shapes)), sorted(set(champion_shapes) - set(shapes))
+    changes = [f"new: {', '.join(new)}"] * bool(new) + [f"gone: {', '.join(gone)}"] * bool(gone)
+    return f"It cannot be compared with the champion, which knows other shapes ({'; '.join(changes) or 'reordered'})."
 
 
 def _beats_champion(pair: PairedComparison) -> tuple[bool, str]:
-    """Whether the interval of the difference lies above zero, and chance is ruled out at the interval's own level.
+    """Whether the interval of the difference lies above zero and p is below the interval's own level.
 
-    The second is not idle: where five paintings differ and all five are won, the bootstrap's interval lies above
-    zero (it draws none of the five once in 148 times), and a fair coin does as well once in 16.
+    Both conditions are needed. Where five paintings differ and all five are won, the bootstrap's interval lies above
+    zero (it draws none of the five once in 148 times), but a fair coin does as well once in 16.
     """
-    level = 1 - metrics.CONFIDENCE
-    better = pair.low > 0 and pair.p < level
-    return better, (
-        f"It is {'' if better else 'not shown to be '}better than the champion on the same {_format_pair(pair)}"
-    )
-
-
-def _format_pair(pair: PairedComparison) -> str:
-    return (
-        f"paintings: difference {_format_points(pair.difference)}, interval {_format_points(pair.low)} to {_format_points(pair.high)},"
+    is_better = pair.low > 0 and pair.p < 1 - metrics.CONFIDENCE
+    return is_better, (
+        f"It is {'' if is_better else 'not shown to be '}better than the champion on the same paintings: difference"
+        f" {_format_points(pair.difference)}, interval {_format_points(pair.low)} to {_format_points(pair.high)},"
         f" {pair.wins} won and {pair.losses} lost, p = {pair.p:.2g}."
     )
 

@@ -1,9 +1,10 @@
-"""What is said of two models: answers to the same paintings in, dictionaries ready for JSON and sentences out.
+"""Predictions of two models on the same paintings → dictionaries ready for JSON, and sentences.
 
-`labels` are int (N,), `probabilities` float (N, C), both N ≥ 1; a model's answer is its most probable shape, the
-first of equals. Shares are in [0, 1], undefined ones None (see `statistics`); an interval is [low, high] or None.
+`labels` are int (N,), `probabilities` float (N, C), N ≥ 1; a model predicts its most probable shape, the first of
+equals. Shares are in [0, 1]; an interval is [low, high]; both are None where they are undefined (see `metrics`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,21 @@ from numpy.typing import NDArray
 
 from strokewise.data.shards import OTHER
 from strokewise.evaluation import metrics
-from strokewise.evaluation.metrics import Floats, Ints, Proportion
+from strokewise.evaluation.metrics import FloatArray, IntArray, Proportion
 
-FACTOR_BINS = 5  # of a factor that is a number, each with about as many paintings
+FACTOR_BINS = 5  # of a numeric factor, each with about as many paintings
 
 
-def model_metrics(labels: Ints, probabilities: Floats, shapes: tuple[str, ...]) -> dict[str, Any]:
-    """Everything that is measured of one model. `rejected` only where `other` is among the shapes."""
-    said = probabilities.argmax(axis=1)
-    right = metrics.accuracy(labels, said)
-    found: dict[str, Any] = {
-        "accuracy": right.value,
-        "low": right.low,
-        "high": right.high,
-        "macro_f1": metrics.macro_f1(labels, said),
+def model_metrics(labels: IntArray, probabilities: FloatArray, shapes: tuple[str, ...]) -> dict[str, Any]:
+    """Everything that is measured of one model; `false_rejections` only if `other` is among the shapes."""
+    predicted = probabilities.argmax(axis=1)
+    accuracy = metrics.accuracy(labels, predicted)
+    per_shape = zip(shapes, metrics.precision_recall(labels, predicted, len(shapes)), strict=True)
+    numbers: dict[str, Any] = {
+        "accuracy": accuracy.value,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "macro_f1": metrics.macro_f1(labels, predicted),
         "log_loss": metrics.log_loss(labels, probabilities),
         "calibration_error": metrics.calibration_error(labels, probabilities),
         "shapes": {
@@ -35,20 +37,20 @@ def model_metrics(labels: Ints, probabilities: Floats, shapes: tuple[str, ...]) 
                 "recall_interval": _interval(recall),
                 "support": recall.total,
             }
-            for shape, (precision, recall) in zip(
-                shapes, metrics.precision_recall(labels, said, len(shapes)), strict=True
-            )
+            for shape, (precision, recall) in per_shape
         },
     }
     if OTHER in shapes:
-        rejected = metrics.false_rejections(labels, said, shapes.index(OTHER))
-        found |= {"rejected": rejected.value, "rejected_interval": _interval(rejected)}
-    return found
+        rejections = metrics.false_rejections(labels, predicted, shapes.index(OTHER))
+        numbers |= {"false_rejections": rejections.value, "false_rejections_interval": _interval(rejections)}
+    return numbers
 
 
-def paired_metrics(labels: Ints, cnn: Floats, baseline: Floats, resamples: int, seed: int) -> dict[str, Any]:
-    """The paired comparison of the two models' answers (see `metrics.compare_paired`)."""
-    pair = metrics.compare_paired(labels, cnn.argmax(axis=1), baseline.argmax(axis=1), resamples, seed)
+def paired_metrics(
+    labels: IntArray, cnn: FloatArray, baseline: FloatArray, bootstrap_samples: int, seed: int
+) -> dict[str, Any]:
+    """The paired comparison of both models' probabilities (N, C); the other arguments as in `compare_paired`."""
+    pair = metrics.compare_paired(labels, cnn.argmax(axis=1), baseline.argmax(axis=1), bootstrap_samples, seed)
     return {
         "difference": pair.difference,
         "low": pair.low,
@@ -59,73 +61,82 @@ def paired_metrics(labels: Ints, cnn: Floats, baseline: Floats, resamples: int, 
     }
 
 
-def summary_sentences(metrics: dict[str, Any]) -> list[str]:
-    """Every number that matters of `metrics` (`paintings`, `cnn`, `baseline`, `paired`), in words; the first one is
-    the result."""
-    cnn, baseline, paired = metrics["cnn"], metrics["baseline"], metrics["paired"]
-    decided = paired["cnn_wins"] + paired["baseline_wins"]
-    told = [
-        f"The CNN is right on {_percentage(cnn['accuracy'])} of {metrics['paintings']} test paintings"
+def accuracy_curve(values: NDArray[Any], correct: Mapping[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
+    """How often each model is right, depending on a factor of the paintings.
+
+    Args:
+        values: (N,), a number or a name for each painting. Many different numbers are put into `FACTOR_BINS` bins of
+            about equally many paintings, shown at their mean; few numbers, and names, are shown one by one, sorted.
+        correct: bool (N,) by the model's name.
+
+    Returns:
+        A row a bin: `value`, `paintings`, and what `accuracy_columns` gives for each model.
+    """
+    levels = np.unique(values)  # sorted
+    if values.dtype.kind in "fiu" and len(levels) > 2 * FACTOR_BINS:
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, FACTOR_BINS + 1)))
+        bins = [(float(f"{values[mask].mean():.6g}"), mask) for _, mask in metrics.split_ranges(values, edges)]
+    else:
+        bins = [(level.item() if hasattr(level, "item") else level, values == level) for level in levels]
+    rows = []
+    for value, mask in bins:
+        accuracies = {name: metrics.accuracy_where(model, mask) for name, model in correct.items()}
+        rows.append({"value": value, "paintings": int(np.count_nonzero(mask)), **accuracy_columns(accuracies)})
+    return rows
+
+
+def accuracy_columns(accuracies: Mapping[str, Proportion]) -> dict[str, float | None]:
+    """Accuracies by model as columns of a table: `<model>`, `<model>_low` and `<model>_high`."""
+    columns = {}
+    for name, accuracy in accuracies.items():
+        columns |= {name: accuracy.value, f"{name}_low": accuracy.low, f"{name}_high": accuracy.high}
+    return columns
+
+
+def summary_sentences(numbers: Mapping[str, Any]) -> list[str]:
+    """The numbers that matter as sentences; the first one is the result.
+
+    `numbers` has `paintings`, `cnn` and `baseline` (see `model_metrics`), `paired` and, if there are any, `drawings`.
+    """
+    cnn, baseline, paired = numbers["cnn"], numbers["baseline"], numbers["paired"]
+    sentences = [
+        f"The CNN is right on {_percentage(cnn['accuracy'])} of {numbers['paintings']} test paintings"
         f" ({_percentage(cnn['low'])} to {_percentage(cnn['high'])}); the baseline, {baseline['choice']}, on"
-        f" {_percentage(baseline['accuracy'])} ({_percentage(baseline['low'])} to {_percentage(baseline['high'])}); of the"
-        f" {decided} that only one of them gets right, the CNN wins {paired['cnn_wins']}.",
+        f" {_percentage(baseline['accuracy'])} ({_percentage(baseline['low'])} to {_percentage(baseline['high'])}); of"
+        f" the {paired['cnn_wins'] + paired['baseline_wins']} that only one of them gets right, the CNN wins"
+        f" {paired['cnn_wins']}.",
         f"The difference is {100 * paired['difference']:.1f} points ({100 * paired['low']:.1f} to"
         f" {100 * paired['high']:.1f}); chance alone differs as much with {_format_p(paired['p'])}.",
         f"Its confidence is off by {_percentage(cnn['calibration_error'])} on average, the baseline's by"
         f" {_percentage(baseline['calibration_error'])}.",
     ]
-    recalls = {shape: numbers["recall"] for shape, numbers in cnn["shapes"].items() if numbers["recall"] is not None}
+    recalls = _defined_recalls(cnn)
     weakest = min(recalls, key=recalls.__getitem__)
-    told.append(f"Its weakest shape is {weakest}: {_percentage(recalls[weakest])} of them are recognised.")
-    if cnn.get("rejected") is not None:
-        told.append(f"It turns away {_percentage(cnn['rejected'])} of the paintings that do show a shape as {OTHER}.")
-    if "drawings" in metrics:
-        told.append(_drawings_sentence(metrics["drawings"]))
-    return told
+    sentences.append(f"Its weakest shape is {weakest}: {_percentage(recalls[weakest])} of them are recognised.")
+    if cnn.get("false_rejections") is not None:
+        share = _percentage(cnn["false_rejections"])
+        sentences.append(f"It turns away {share} of the paintings that do show a shape as {OTHER}.")
+    if "drawings" in numbers:
+        sentences.append(_drawings_sentence(numbers["drawings"]))
+    return sentences
 
 
-def _drawings_sentence(found: dict[str, Any]) -> str:
-    """Of the drawings by people, apart from all that is said of paintings."""
-    rights = [
-        f"{_percentage(numbers['accuracy'])} ({_percentage(numbers['low'])} to {_percentage(numbers['high'])})"
-        for numbers in (found["cnn"], found["baseline"])
-    ]
-    recalls = {shape: numbers["recall"] for shape, numbers in found["cnn"]["shapes"].items()}
-    each = ", ".join(f"{shape} {_percentage(recall)}" for shape, recall in recalls.items() if recall is not None)
+def _drawings_sentence(numbers: Mapping[str, Any]) -> str:
+    cnn, baseline = (
+        f"{_percentage(model['accuracy'])} ({_percentage(model['low'])} to {_percentage(model['high'])})"
+        for model in (numbers["cnn"], numbers["baseline"])
+    )
+    by_shape = ", ".join(f"{shape} {_percentage(recall)}" for shape, recall in _defined_recalls(numbers["cnn"]).items())
     return (
-        f"Of the {found['count']} drawings by people in data/drawings, the CNN recognises {rights[0]}, the baseline"
-        f" {rights[1]}; the CNN, shape by shape: {each}."
+        f"Of the {numbers['count']} drawings by people in data/drawings, the CNN recognises {cnn}, the baseline"
+        f" {baseline}; the CNN, shape by shape: {by_shape}."
     )
 
 
-def accuracy_curve(values: NDArray[Any], right: dict[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
-    """How often each model is right, along a factor that was drawn.
-
-    Args:
-        values: (N,), a number or a name for each painting. Many different numbers are put into `FACTOR_BINS` bins of about
-            equally many paintings, shown at their mean; few, and names, stand for themselves, sorted.
-        right: bool (N,) by the model's name.
-
-    Returns:
-        A row a bin: `value`, `paintings`, and for each model its share, `<model>_low` and `<model>_high`.
-    """
-    there = np.unique(values)  # sorted
-    if values.dtype.kind in "fiu" and len(there) > 2 * FACTOR_BINS:
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, FACTOR_BINS + 1)))
-        groups = [(float(f"{values[inside].mean():.6g}"), inside) for _, inside in metrics.split_ranges(values, edges)]
-    else:
-        groups = [(value.item() if hasattr(value, "item") else value, values == value) for value in there]
-    return [
-        _curve_row(value, {name: metrics.accuracy_where(answers, inside) for name, answers in right.items()})
-        for value, inside in groups
-    ]
-
-
-def _curve_row(value: float | str, shares: dict[str, Proportion]) -> dict[str, Any]:
-    row: dict[str, Any] = {"value": value, "paintings": next(iter(shares.values())).total}
-    for name, share in shares.items():
-        row |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
-    return row
+def _defined_recalls(model: Mapping[str, Any]) -> dict[str, float]:
+    """By shape; without the shapes that nothing shows."""
+    recalls = {shape: numbers["recall"] for shape, numbers in model["shapes"].items()}
+    return {shape: recall for shape, recall in recalls.items() if recall is not None}
 
 
 def _interval(share: Proportion) -> list[float | None] | None:

@@ -4,9 +4,10 @@ The layers are recorded by forward hooks that leave no trace: the hooks, the mod
 statistics of the CNN are as before afterwards, also when the forward pass raises.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from strokewise.model.cnn import CNN
-from strokewise.model.inference import to_tensor
-from strokewise.model.layers import Layer
+from strokewise.model.inference import Pictures, to_tensor
+from strokewise.model.layers import LINE_NAMES, Layer
 
 Maps = NDArray[np.float32]
 
@@ -54,7 +55,7 @@ class LayerActivation:
         return [int(channel) for channel in np.argsort(-spread, kind="stable")[:count]]
 
 
-def layer_activations(cnn: CNN, picture: NDArray[np.uint8]) -> tuple[LayerActivation, ...]:
+def layer_activations(cnn: CNN, picture: Pictures) -> tuple[LayerActivation, ...]:
     """The output of every layer for one picture uint8 (G, G), in their order; the last one's maps are the logits."""
     with eval_mode(cnn), record_activations(cnn) as recorded, torch.inference_mode():
         cnn(to_tensor(picture[np.newaxis], next(cnn.parameters()).device))
@@ -64,9 +65,21 @@ def layer_activations(cnn: CNN, picture: NDArray[np.uint8]) -> tuple[LayerActiva
     )
 
 
+def group_by_block(activations: Sequence[LayerActivation]) -> dict[str, list[LayerActivation]]:
+    """The activations of each block by its name, in their order."""
+    return {block: list(group) for block, group in groupby(activations, key=lambda activation: activation.layer.block)}
+
+
 def line_filters(cnn: CNN) -> Maps:
     """The filters that look at 2×2 squares of pixels, float32 (filters, 2, 2), as they are after training."""
     return cnn.line_filters.filters.detach().cpu().numpy()[:, 0].copy()
+
+
+def filter_names(cnn: CNN) -> list[str]:
+    """A name for each of the line filters: the direction that it started with, else its number."""
+    names = [] if cnn.params.line_filters == "learned" else list(LINE_NAMES)
+    learned = len(cnn.line_filters.filters) - len(names)
+    return names + [f"learned {number}" for number in range(1, learned + 1)]
 
 
 @contextmanager
@@ -97,7 +110,7 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 def _recording_hook(layer: Layer, recorded: list[tuple[Layer, Maps]]) -> Callable[[nn.Module, Any, Tensor], None]:
     def record(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        # a copy: an activation that works in place would overwrite what the convolution found
+        # a copy: an activation that works in place would overwrite the output of the convolution
         recorded.append((layer, output.detach().float().cpu().numpy().copy()))
 
     return record

@@ -1,4 +1,4 @@
-"""A network, a picture uint8 (G, G), training pictures -> the story of the picture: all that the page tells of it."""
+"""A CNN and a picture uint8 (G, G), with training pictures to compare with → an `Analysis`: all that the page shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,111 +6,119 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.explain import activations, attribution, max_activations, worked_example
-from strokewise.explain.activations import LayerActivation, Maps
-from strokewise.explain.attribution import Occlusion, Predictor
-from strokewise.explain.max_activations import MaxActivations, Unit
-from strokewise.explain.worked_example import FilterProduct, PoolingExample
+from strokewise.explain.activations import LayerActivation, Maps, eval_mode, layer_activations
+from strokewise.explain.attribution import Occlusion, Predictor, integrated_gradients, occlude, shift_right
+from strokewise.explain.max_activations import MaxActivations, Unit, max_activations, strongest_units
+from strokewise.explain.worked_example import FilterProduct, PoolingExample, filter_product, pooling_example
 from strokewise.model.cnn import CNN
-from strokewise.model.inference import predict_proba
+from strokewise.model.inference import Pictures, predict_proba
 from strokewise.model.tta import NO_TTA
 
-SHIFT_PIXELS = 5  # pixels, to the right: what a flattened picture does not survive
-UNITS_PER_STAGE = 3  # shown a stage
-
-Pictures = NDArray[np.uint8]
+SHIFT_PIXELS = 5  # to the right: a model of flattened pixels fails on shifted pictures
+UNITS_PER_BLOCK = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """What one model says of the picture: as it is and shifted (scores (C,)), and with parts of it covered."""
+    """One model's scores (C,) for a picture: as it is, shifted, and with parts of it covered."""
 
     scores: Maps
     shifted: Maps
-    covered: Occlusion
+    occlusion: Occlusion
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One picture's way through the network, and why it ends where it does."""
+    """One picture's way through the CNN, and why it is classified as it is."""
 
     title: str
     truth: str
-    """The shape that was meant; empty if nobody knows."""
+    """The true shape; empty if it is not known."""
     scene: Pictures
-    """The picture as it came, (H, W) or (H, W, 3)."""
+    """The picture before preprocessing, (H, W) or (H, W, 3)."""
     picture: Pictures
-    steps: tuple[LayerActivation, ...]
+    activations: tuple[LayerActivation, ...]
     units: list[Unit]
-    product: FilterProduct
-    pooled: PoolingExample | None
+    filter_product: FilterProduct
+    pooling: PoolingExample | None
     attribution: Maps
-    """(G, G), each pixel's share in the logit of the answer."""
-    network: Probe
-    """The network's look at the picture as it lies, which all the rest is about."""
-    predicted: Maps
-    """(C,), what a prediction says: the mean of its looks."""
+    """(G, G), each pixel's share in the logit of the shape with the highest score."""
+    cnn: Probe
+    """Of the picture as it lies, without test-time augmentation, like all the rest."""
+    prediction: Maps
+    """(C,), what a prediction returns: the mean over the picture rotated either way."""
     baseline: Probe | None
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSet:
-    """Training pictures (N, G, G) and how they excite the network; without any, units are shown without patches."""
+    """Training pictures (N, G, G) and how they excite the CNN."""
 
     pictures: Pictures
-    excited: MaxActivations
+    max_activations: MaxActivations
 
 
-def build_reference(network: CNN, pictures: Pictures) -> ReferenceSet:
-    """Let the network look at training pictures, so that stories can show what else excites a unit."""
-    return ReferenceSet(pictures, max_activations.max_activations(network, pictures))
+def build_reference(cnn: CNN, pictures: Pictures) -> ReferenceSet:
+    """Record how training pictures (N, G, G) excite the CNN, so that an analysis can show patches of them."""
+    return ReferenceSet(pictures, max_activations(cnn, pictures))
 
 
 def analyse(
-    network: CNN,
-    scene: Pictures,
+    cnn: CNN,
     picture: Pictures,
-    memory: ReferenceSet | None,
-    baseline: Predictor | None,
+    *,
+    scene: Pictures,
     title: str,
     truth: str = "",
+    reference: ReferenceSet | None = None,
+    baseline: Predictor | None = None,
 ) -> Analysis:
-    """Find out all that the page says of one picture. The network is the same afterwards."""
-    with activations.eval_mode(network):
-        steps = activations.layer_activations(network, picture)
-        seen = memory or ReferenceSet(picture[:0], max_activations.max_activations(network, picture[np.newaxis]))
-        own = probe(lambda pictures: predict_proba(network, pictures, angles=NO_TTA), picture)
+    """Compute all that the page shows about one picture. The CNN is left unchanged.
+
+    Args:
+        cnn: in any mode.
+        picture: uint8 (G, G), after preprocessing.
+        scene: the picture before preprocessing, (H, W) or (H, W, 3).
+        title: its heading on the page.
+        truth: the true shape, if it is known.
+        reference: training pictures; without any, units are shown without patches.
+        baseline: probed like the CNN, if given.
+    """
+    with eval_mode(cnn):
+        activations = layer_activations(cnn, picture)
+        reference = reference or ReferenceSet(picture[:0], max_activations(cnn, picture[np.newaxis]))
+        cnn_probe = probe(lambda pictures: predict_proba(cnn, pictures, angles=NO_TTA), picture)
         return Analysis(
-            title,
-            truth,
-            scene,
-            picture,
-            steps,
-            max_activations.strongest_units(steps, network.image_size, seen.pictures, seen.excited, UNITS_PER_STAGE),
-            worked_example.filter_product(network, picture, steps),
-            worked_example.pooling_example(steps, best=network.params.pooling == "max"),
-            attribution.integrated_gradients(network, picture, own.covered.answer),
-            own,
-            predict_proba(network, picture[np.newaxis])[0],
-            probe(baseline, picture) if baseline else None,
+            title=title,
+            truth=truth,
+            scene=scene,
+            picture=picture,
+            activations=activations,
+            units=strongest_units(activations, reference.pictures, reference.max_activations, UNITS_PER_BLOCK),
+            filter_product=filter_product(cnn, picture, activations),
+            pooling=pooling_example(activations, best=cnn.params.pooling == "max"),
+            attribution=integrated_gradients(cnn, picture, cnn_probe.occlusion.predicted),
+            cnn=cnn_probe,
+            prediction=predict_proba(cnn, picture[np.newaxis])[0],
+            baseline=probe(baseline, picture) if baseline else None,
         )
 
 
 def probe(model: Predictor, picture: Pictures) -> Probe:
-    """Put the same questions to any model."""
-    covered = attribution.occlude(model, picture)
-    return Probe(covered.before, model(attribution.shift_right(picture, SHIFT_PIXELS)[np.newaxis])[0], covered)
+    """Score the picture (G, G) as it is, shifted and partly covered, with any model."""
+    occlusion = occlude(model, picture)
+    shifted = model(shift_right(picture, SHIFT_PIXELS)[np.newaxis])[0]
+    return Probe(scores=occlusion.before, shifted=shifted, occlusion=occlusion)
 
 
 def shifted_accuracy(model: Predictor, pictures: Pictures, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """The share of pictures (N, G, G) that a model gets right, as they are and shifted."""
-    right = [
-        float((model(asked).argmax(1) == labels).mean())
-        for asked in (pictures, attribution.shift_right(pictures, SHIFT_PIXELS))
-    ]
-    return right[0], right[1]
+    """A model's accuracy on pictures (N, G, G), as they are and shifted."""
+    before, after = (
+        float((model(given).argmax(1) == labels).mean()) for given in (pictures, shift_right(pictures, SHIFT_PIXELS))
+    )
+    return before, after
 
 
 def top_scores(scores: Maps, shapes: Sequence[str], count: int) -> list[tuple[str, float]]:
-    """The `count` likeliest shapes with their scores."""
+    """The `count` shapes with the highest scores (C,), each with its score."""
     return [(shapes[label], float(scores[label])) for label in np.argsort(-scores, kind="stable")[:count]]

@@ -1,4 +1,4 @@
-"""Networks side by side -> one HTML page: their line filters, what these find in the same pictures, the answers."""
+"""CNNs side by side → one HTML page: their line filters, and what each makes of the same pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,111 +7,96 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.explain import activations, attribution, page, sections
-from strokewise.explain.activations import LayerActivation, Maps
+from strokewise.explain import page, sections
+from strokewise.explain.activations import LayerActivation, Maps, group_by_block, layer_activations
+from strokewise.explain.attribution import integrated_gradients
 from strokewise.explain.layer_strips import shown_channels
 from strokewise.model.cnn import CNN
-from strokewise.model.inference import predict_proba
+from strokewise.model.inference import Pictures, predict_proba
 from strokewise.model.layers import count_parameters
 from strokewise.model.tta import NO_TTA
 
-MAPS_PER_STAGE = 6  # a stage
-
-Pictures = NDArray[np.uint8]
+MAPS_PER_BLOCK = 6
 
 
 @dataclass(frozen=True, eq=False)
 class PictureView:
-    """What one network makes of one picture."""
+    """What one CNN makes of one picture, without test-time augmentation."""
 
-    steps: tuple[LayerActivation, ...]
+    activations: tuple[LayerActivation, ...]
     scores: Maps
-    """(C,), of the look at the picture as it lies."""
+    """(C,)"""
     attribution: Maps
-    """(G, G), for the likeliest shape."""
+    """(G, G), for the shape with the highest score."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedModel:
-    """A network by the name of its folder, and what it makes of each picture."""
+    """A CNN by the name of its folder, and what it makes of each picture."""
 
     name: str
-    network: CNN
+    cnn: CNN
     accuracy: float
     """On all test paintings."""
-    paintings: int
-    seen: list[PictureView]
+    test_paintings: int
+    views: list[PictureView]
 
 
 def compare_model(
-    name: str, network: CNN, shown: Pictures, pictures: Pictures, labels: NDArray[np.int64]
+    name: str, cnn: CNN, *, shown: Pictures, pictures: Pictures, labels: NDArray[np.int64]
 ) -> ComparedModel:
-    """Let a network look at the pictures to be shown (N, G, G), and count what it gets right of all (M, G, G)."""
-    right = float((predict_proba(network, pictures).argmax(1) == labels).mean())
-    scores = predict_proba(network, shown, angles=NO_TTA)  # its maps and its attribution are of this look
-    seen = [
+    """Analyse the pictures to be `shown` (N, G, G), and measure the accuracy on all test `pictures` (M, G, G)."""
+    accuracy = float((predict_proba(cnn, pictures).argmax(1) == labels).mean())
+    views = [
         PictureView(
-            activations.layer_activations(network, picture),
-            row,
-            attribution.integrated_gradients(network, picture, int(row.argmax())),
+            activations=layer_activations(cnn, picture),
+            scores=scores,
+            attribution=integrated_gradients(cnn, picture, int(scores.argmax())),
         )
-        for picture, row in zip(shown, scores, strict=True)
+        for picture, scores in zip(shown, predict_proba(cnn, shown, angles=NO_TTA), strict=True)
     ]
-    return ComparedModel(name, network, right, len(pictures), seen)
+    return ComparedModel(name=name, cnn=cnn, accuracy=accuracy, test_paintings=len(pictures), views=views)
 
 
-def comparison_page(rivals: Sequence[ComparedModel], pictures: Pictures, labels: NDArray[np.int64]) -> str:
-    """The whole page; every rival knows the same shapes."""
-    shapes = rivals[0].network.shapes
+def comparison_page(models: Sequence[ComparedModel], pictures: Pictures, labels: NDArray[np.int64]) -> str:
+    """The page about models with the same shapes, for the pictures (N, G, G) of their views."""
     rows = "".join(
-        f'<tr><th scope="row">{escape(one.name)}</th><td>{escape(one.network.params.line_filters)}</td>'
-        f"<td>{count_parameters(one.network.layers):,}</td><td>{one.accuracy:.1%}</td></tr>"
-        for one in rivals
+        f'<tr><th scope="row">{escape(model.name)}</th><td>{escape(model.cnn.params.line_filters)}</td>'
+        f"<td>{count_parameters(model.cnn.layers):,}</td><td>{model.accuracy:.1%}</td></tr>"
+        for model in models
     )
-    head = (
-        f"<header><h1>{len(rivals)} networks side by side</h1><p>Blue is above zero, white is zero, rust is below it; "
+    filters = "".join(f"<h3>{escape(model.name)}</h3>{sections.filters_section(model.cnn)}" for model in models)
+    title = "Networks side by side"
+    parts = [
+        f"<header><h1>{len(models)} networks side by side</h1><p>Blue is above zero, white is zero, rust is below it; "
         "maps beneath each other share a scale.</p></header>"
         '<table class="plain"><tr><th>model</th><th>line filters</th><th>numbers</th>'
-        f"<th>right of {rivals[0].paintings:,} test paintings</th></tr>{rows}</table>"
-    )
-    filters = "".join(f"<h3>{escape(one.name)}</h3>{sections.filters_section(one.network)}" for one in rivals)
-    parts = [head, f"<section><h2>The line filters</h2>{filters}</section>"]
-    parts += [
-        _picture_part(rivals, number, shapes, int(label), pictures[number]) for number, label in enumerate(labels)
+        f"<th>accuracy on {models[0].test_paintings:,} test paintings</th></tr>{rows}</table>",
+        f"<section><h2>The line filters</h2>{filters}</section>",
     ]
-    return page.html_document("Networks side by side", parts)
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        cards = "".join(_model_card(model, model.views[number]) for model in models)
+        parts.append(
+            f'<section class="analysis"><h2>{escape(models[0].cnn.shapes[label])}</h2><div class="row">'
+            f'<figure style="width:9rem">{sections.map_image(picture / 255, "the picture")}'
+            f"<figcaption>what they see</figcaption></figure>{cards}</div></section>"
+        )
+    return page.html_document(title, parts)
 
 
-def _picture_part(
-    rivals: Sequence[ComparedModel], number: int, shapes: Sequence[str], label: int, picture: Pictures
-) -> str:
-    cards = "".join(_model_card(one, one.seen[number], shapes) for one in rivals)
-    return (
-        f'<section class="story"><h2>{escape(shapes[label])}</h2><div class="row"><figure style="width:9rem">'
-        f"{sections.map_image(picture / 255, 'the picture')}<figcaption>what they see</figcaption></figure>{cards}</div>"
-        "</section>"
-    )
-
-
-def _model_card(one: ComparedModel, seen: PictureView, shapes: Sequence[str]) -> str:
-    """One network's answer, its attribution, and the maps that the lines and the last stage end with."""
-    answer = int(seen.scores.argmax())
-    stages = list(
-        dict.fromkeys(step.layer.block for step in seen.steps if step.layer.block not in ("flatten", "fully connected"))
-    )
-    ends = [[step for step in seen.steps if step.layer.block == stage][-1] for stage in (stages[0], stages[-1])]
+def _model_card(model: ComparedModel, view: PictureView) -> str:
+    """One CNN's answer, its attribution, and the maps that the first and the last block end with."""
+    predicted = int(view.scores.argmax())
+    ends = [members[-1] for members in group_by_block(view.activations).values() if not members[-1].is_vector]
     sprites = "".join(
         sections.map_sprite(
-            [step.maps[channel] for channel in shown_channels(step, MAPS_PER_STAGE)],
-            step.layer.block,
-            step.size,
-            step.title,
+            [end.maps[channel] for channel in shown_channels(end, MAPS_PER_BLOCK)], end.layer.block, end.size, end.title
         )
-        for step in ends
+        for end in (ends[0], ends[-1])
     )
+    shape = escape(model.cnn.shapes[predicted])
     return (
-        f'<div class="card"><h4>{escape(one.name)}</h4><p class="note">{escape(shapes[answer])}, '
-        f"{seen.scores[answer]:.1%}</p><div "
-        f'class="steps">{sprites}<figure>{sections.map_image(seen.attribution, "attribution")}'
-        f"<figcaption>which pixels speak for {escape(shapes[answer])}</figcaption></figure></div></div>"
+        f'<div class="card"><h4>{escape(model.name)}</h4><p class="note">{shape}, {view.scores[predicted]:.1%}</p>'
+        f'<div class="steps">{sprites}<figure>{sections.map_image(view.attribution, "attribution")}'
+        f"<figcaption>which pixels speak for {shape}</figcaption></figure></div></div>"
     )

@@ -1,66 +1,59 @@
-"""The steps of one picture -> the strips of its layer sheet: the line filters, what each found, maps, the scores.
+"""The activations of one picture → the strips of its layer sheet: line filters, feature maps, scores.
 
-A stage's strongest maps are chosen once, where the stage ends, and shown at each of its steps: a column is one map
-on its way.
+A block's strongest maps are chosen once, by the last layer of the block, and shown for each of its layers: a column
+follows one map through the block.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from strokewise.explain.activations import LayerActivation, Maps
+from strokewise.explain.activations import LayerActivation, filter_names, group_by_block, line_filters
+from strokewise.model.cnn import CNN
 from strokewise.model.layers import LINE_NAMES
 from strokewise.plots import Strip
 
 
-def layer_strips(
-    steps: Sequence[LayerActivation], filters: Maps, shapes: Sequence[str], seeded: bool, count: int
-) -> list[Strip]:
-    """The layer sheet of one picture, `count` maps a stage (of the lines at least the four).
-
-    `filters` float32 (F, 2, 2) are those of the lines; `seeded` says that the first four are still lines.
-    """
-    found = []
-    for stage in dict.fromkeys(step.layer.block for step in steps):
-        members = [step for step in steps if step.layer.block == stage]
-        if stage in ("flatten", "fully connected"):
-            found += [_vector_strip(step, shapes, last=step is steps[-1]) for step in members]
+def layer_strips(activations: Sequence[LayerActivation], cnn: CNN, count: int) -> list[Strip]:
+    """The strips of one picture, `count` maps a block (of the lines at least the four), from top to bottom."""
+    strips = []
+    for block, members in group_by_block(activations).items():
+        if members[0].is_vector:
+            strips += [_vector_strip(member, cnn.shapes, last=member is activations[-1]) for member in members]
             continue
-        lines = stage == "lines"
-        chosen = shown_channels(members[-1], count)
-        names = [filter_name(channel, seeded) if lines else f"map {channel + 1}" for channel in chosen]
-        if lines:
-            shown = [filters[channel] for channel in chosen]
-            found.append(Strip("the line filters", "2×2 pixels each", shown, names, heading="lines", numbers=True))
-        for step in members:
-            heading = stage if step is members[0] and not lines else ""
-            captions = names if step is members[-1] else ()
-            found.append(
-                Strip(step.layer.kind, step.size, [step.maps[channel] for channel in chosen], captions, heading)
+        channels = shown_channels(members[-1], count)
+        names = [f"map {channel + 1}" for channel in channels]
+        if block == "lines":
+            names = [filter_names(cnn)[channel] for channel in channels]
+            tiles = [line_filters(cnn)[channel] for channel in channels]
+            strips.append(
+                Strip("the line filters", "2×2 pixels each", tiles, captions=names, heading=block, numbers=True)
             )
-    return found
+        for member in members:
+            strips.append(
+                Strip(
+                    member.layer.kind,
+                    member.size,
+                    [member.maps[channel] for channel in channels],
+                    captions=names if member is members[-1] else (),
+                    heading=block if member is members[0] and block != "lines" else "",
+                )
+            )
+    return strips
 
 
-def shown_channels(step: LayerActivation, count: int) -> list[int]:
-    """The maps that are shown of a stage that ends with `step`: the strongest, but of the lines the four come first."""
-    if step.layer.block != "lines":
-        return step.strongest(count)
+def shown_channels(activation: LayerActivation, count: int) -> list[int]:
+    """The maps to show of a block that ends with `activation`: the strongest, but of the lines the four come first."""
+    if activation.layer.block != "lines":
+        return activation.strongest(count)
     four = list(range(len(LINE_NAMES)))
-    return four + [channel for channel in step.strongest(len(step.maps)) if channel not in four][: max(count - 4, 0)]
+    others = [channel for channel in activation.strongest(len(activation.maps)) if channel not in four]
+    return four + others[: max(count - len(four), 0)]
 
 
-def filter_name(channel: int, seeded: bool) -> str:
-    """What a line filter is called: the direction that it began with, else its number."""
-    if seeded:
-        return LINE_NAMES[channel] if channel < len(LINE_NAMES) else f"learned {channel - len(LINE_NAMES) + 1}"
-    return f"learned {channel + 1}"
-
-
-def _vector_strip(step: LayerActivation, shapes: Sequence[str], last: bool) -> Strip:
-    """The flattened vector, wrapped so that it can be looked at; the last numbers of all under the shapes' names."""
-    values = step.maps[:, 0, 0]
+def _vector_strip(activation: LayerActivation, shapes: Sequence[str], last: bool) -> Strip:
+    """A vector, wrapped into rows; the last one, the logits, in one row under the shapes' names."""
+    values, kind = activation.maps[:, 0, 0], activation.layer.kind
     if last:
-        return Strip(step.layer.kind, "a score a shape", [values[np.newaxis]], list(shapes), wide=True, numbers=True)
+        return Strip(kind, "a score a shape", [values.reshape(1, -1)], captions=list(shapes), wide=True, numbers=True)
     rows = next(rows for rows in (16, 8, 4, 2, 1) if len(values) % rows == 0)
-    heading = "flatten, fully connected" if step.layer.kind == "flatten" else ""
-    return Strip(step.layer.kind, step.size, [values.reshape(rows, -1)], heading=heading, wide=True)
+    heading = "flatten, fully connected" if kind == "flatten" else ""
+    return Strip(kind, activation.size, [values.reshape(rows, -1)], heading=heading, wide=True)

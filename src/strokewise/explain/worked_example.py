@@ -1,19 +1,17 @@
-"""A picture uint8 (G, G) and its steps -> the arithmetic of one 2×2 square and of one pooling step, number by number.
+"""A picture uint8 (G, G) and its activations → one 2×2 square times a filter, and one pooling, number by number.
 
-Computed here with NumPy from the pixels and the weights, not read off the network's answer.
+Computed here with NumPy from the pixels and the weights, not taken from the CNN's output.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from strokewise.explain.activations import LayerActivation, Maps, line_filters
 from strokewise.model.cnn import CNN
-from strokewise.model.inference import FULL_INK
-
-NAMED_FILTERS = 4  # the filters that are lines by name come first
+from strokewise.model.inference import FULL_INK, Pictures
+from strokewise.model.layers import LINE_NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,52 +28,65 @@ class FilterProduct:
     """(2, 2)"""
     bias: float
     total: float
-    after: float
-    """What the activation leaves of it."""
+    activated: float
+    """The total after the activation."""
 
 
 @dataclass(frozen=True, eq=False)
 class PoolingExample:
-    """Four neighbours of one map become one number: the best of them, or their mean."""
+    """Four neighbours of one map become one number: the largest of them, or their mean."""
 
-    stage: str
+    block: str
     channel: int
     row: int
     column: int
     values: Maps
-    """(2, 2), what the convolution found."""
+    """(2, 2), of the convolution."""
     best: bool
     """Whether the largest is kept; else the mean is."""
     result: float
 
 
-def filter_product(network: CNN, picture: NDArray[np.uint8], steps: Sequence[LayerActivation]) -> FilterProduct:
-    """The square and the line filter that fit each other best."""
-    found, activated = steps[0].maps, steps[1].maps
-    channel, row, column = (
-        int(at) for at in np.unravel_index(found[:NAMED_FILTERS].argmax(), found[:NAMED_FILTERS].shape)
-    )
-    weights = line_filters(network)
+def filter_product(cnn: CNN, picture: Pictures, activations: Sequence[LayerActivation]) -> FilterProduct:
+    """The square and the line filter that match each other best."""
+    convolved, activated = activations[0].maps, activations[1].maps
+    lines = convolved[: len(LINE_NAMES)]
+    channel, row, column = (int(at) for at in np.unravel_index(lines.argmax(), lines.shape))
+    weights, bias = line_filters(cnn)[channel], line_biases(cnn)[channel]
     pixels = picture[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].astype(np.float32) / np.float32(FULL_INK)
-    bias = line_biases(network)[channel]
-    total = float((pixels * weights[channel]).sum() + bias)
-    after = float(activated[channel, row, column])
-    return FilterProduct(channel, row, column, pixels, weights[channel], float(bias), total, after)
+    return FilterProduct(
+        channel=channel,
+        row=row,
+        column=column,
+        pixels=pixels,
+        weights=weights,
+        bias=float(bias),
+        total=float((pixels * weights).sum() + bias),
+        activated=float(activated[channel, row, column]),
+    )
 
 
-def pooling_example(steps: Sequence[LayerActivation], best: bool) -> PoolingExample | None:
-    """The first pooling step, where its strongest map is largest; None if the network has none (it strides instead)."""
-    at = next((number for number, step in enumerate(steps) if step.layer.kind == "pooling"), None)
+def pooling_example(activations: Sequence[LayerActivation], best: bool) -> PoolingExample | None:
+    """The first pooling, where its strongest map is largest; None if the CNN has none (its convolutions stride)."""
+    at = next((number for number, step in enumerate(activations) if step.layer.kind == "pooling"), None)
     if at is None:
         return None
-    before, after = steps[at - 1].maps, steps[at].maps
-    channel = steps[at].strongest(1)[0]
-    row, column = (int(place) for place in np.unravel_index(after[channel].argmax(), after[channel].shape))
+    before, pooled = activations[at - 1].maps, activations[at]
+    channel = pooled.strongest(1)[0]
+    after = pooled.maps[channel]
+    row, column = (int(place) for place in np.unravel_index(after.argmax(), after.shape))
     values = before[channel, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-    result = float(values.max() if best else values.mean())
-    return PoolingExample(steps[at].layer.block, channel, row, column, values, best, result)
+    return PoolingExample(
+        block=pooled.layer.block,
+        channel=channel,
+        row=row,
+        column=column,
+        values=values,
+        best=best,
+        result=float(values.max() if best else values.mean()),
+    )
 
 
 def line_biases(cnn: CNN) -> Maps:
-    """The biases of the line filters, (filters,); a frozen filter has none."""
+    """The biases of the line filters, (filters,); a frozen filter has none, which is zero here."""
     return cnn.line_filters.biases.detach().cpu().numpy()

@@ -1,19 +1,16 @@
-"""A collection of drawings -> data/drawings/<shape>/ or data/drawings-train/<shape>/, and a report of what came of it.
+"""A collection of drawings → data/drawings/<shape>/ or data/drawings-train/<shape>/, and a report of every drawing.
 
-A drawing is kept as the PNG of its decoded scene, named by a digest of the pixels: no pixel is lost, what a camera
-wrote beside them is, and importing it again finds it there. So an import that was interrupted is simply repeated.
-What the other of the two folders holds, exactly or nearly, is left out: a drawing that was learned from judges nothing.
+A drawing is stored as the PNG of its decoded scene, named by a digest of its pixels: no pixel is lost, but the metadata
+that a camera adds is, and an import that was interrupted can simply be repeated. A drawing whose duplicate or near
+duplicate lies in the other of the two folders is left out, so that no test drawing is trained on.
 """
 
 import hashlib
-import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +24,39 @@ from strokewise.importing.readers import Collection, CollectionItem
 from strokewise.preprocessing.decode import decode
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support import atomic_io, progress
+from strokewise.support.batching import batched
 from strokewise.support.paths import DRAWINGS_DIR, TRAIN_DRAWINGS_DIR
 
-IMPORT_BATCH = 256  # drawings in memory; at 27,000 of them the comparison costs some seconds
+IMPORT_BATCH = 256  # drawings in memory; at 27,000 of them the comparison takes some seconds
 
 
 @dataclass
 class ImportReport:
-    """What happened to every drawing of a collection: each stands in exactly one of the counts."""
+    """What happened to the drawings of a collection. Each is counted once, in a field up to `leaks`."""
 
-    imported: Counter[str] = field(default_factory=Counter)  # by shape
-    there: int = 0  # already, pixel by pixel, under the same shape
-    repeated: int = 0  # a second time in the collection itself
-    beyond: int = 0  # the limit
-    rejected: list[tuple[str, str]] = field(default_factory=list)  # name, reason
-    unknown: Counter[str] = field(default_factory=Counter)  # labels that are no shape
-    leaks: list[tuple[str, str]] = field(default_factory=list)  # name, what it equals in the other folder
-    near: list[tuple[str, str]] = field(default_factory=list)  # imported all the same: name, what it is like
-    seen: set[str] = field(default_factory=set)  # all labels
+    imported: Counter[str] = field(default_factory=Counter)
+    """By shape."""
+    already_present: int = 0
+    """The same pixels lie under the same shape already."""
+    repeated: int = 0
+    """The same pixels came earlier in the collection."""
+    over_limit: int = 0
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason."""
+    unknown_labels: Counter[str] = field(default_factory=Counter)
+    """Drawings by label, for labels that are not a shape."""
+    leaks: list[tuple[str, str]] = field(default_factory=list)
+    """Name, and the file or drawing in the other folder that is the same or nearly."""
+    near_duplicates: list[tuple[str, str]] = field(default_factory=list)
+    """Of the imported ones: name, and what it nearly equals."""
+    labels: set[str] = field(default_factory=set)
+    """All labels of the collection."""
 
 
 @dataclass(frozen=True)
 class _PreparedDrawing:
+    """A drawing that can be imported: its picture is uint8 (G, G), `content` the PNG to write."""
+
     name: str
     shape: str
     key: str
@@ -58,52 +66,60 @@ class _PreparedDrawing:
 
 @dataclass(frozen=True)
 class _ExistingDrawings:
-    """What lies in a folder: the file of each key, and the pictures for `Twins`."""
+    """The drawings of a folder: the file of each key, and their pictures."""
 
     files: dict[str, str]
-    twins: NearDuplicateIndex
+    pictures: NearDuplicateIndex
 
 
 def import_drawings(
-    collection: Collection, names: LabelMap, train: bool, limit: int | None = None, dry_run: bool = False
+    collection: Collection, label_map: LabelMap, train: bool, limit: int | None = None, dry_run: bool = False
 ) -> ImportReport:
-    """Bring a collection in, as test data or to `train` on; at most `limit` a shape; `dry_run` writes nothing."""
-    folder, across = (TRAIN_DRAWINGS_DIR, DRAWINGS_DIR) if train else (DRAWINGS_DIR, TRAIN_DRAWINGS_DIR)
-    mine, other = _read_existing(folder), _read_existing(across)
-    report, fresh = ImportReport(), set[str]()
+    """Import a collection.
+
+    Args:
+        collection: The drawings.
+        label_map: Translates their labels to shapes.
+        train: Import as training data; else as test data.
+        limit: How many drawings of each shape are imported at most, the first ones.
+        dry_run: Write nothing.
+    """
+    folder, other_folder = (TRAIN_DRAWINGS_DIR, DRAWINGS_DIR) if train else (DRAWINGS_DIR, TRAIN_DRAWINGS_DIR)
+    existing, other = _read_existing(folder), _read_existing(other_folder)
+    report, new_keys = ImportReport(), set[str]()
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress.progress_bar(collection.total, "import", "drawings") as bar,
     ):
-        for items in _batched(collection.items):
-            wanted = [item for item in items if _has_known_label(item, names, report)]
-            done = pool.map(lambda item: _prepare_drawing(item, names), wanted)
-            found: list[_PreparedDrawing] = []
-            for item, drawn in zip(wanted, done, strict=True):
-                if isinstance(drawn, PictureError):
-                    report.rejected.append((item.name, str(drawn)))
+        for batch in batched(collection.items, IMPORT_BATCH):
+            items = [item for item in batch if _has_known_label(item, label_map, report)]
+            results = pool.map(lambda item: _prepare_drawing(item, label_map), items)
+            prepared: list[_PreparedDrawing] = []
+            for item, result in zip(items, results, strict=True):
+                if isinstance(result, PictureError):
+                    report.rejected.append((item.name, str(result)))
                 else:
-                    found.append(drawn)
-            kept = _select_new(found, mine, other, fresh, report, limit)
+                    prepared.append(result)
+            new = _select_new(prepared, existing, other, new_keys, report, limit)
             if not dry_run:
-                list(pool.map(lambda drawn: _write_drawing(folder, drawn), kept))
-            bar.update(len(items))
+                list(pool.map(lambda drawing: _write_drawing(folder, drawing), new))
+            bar.update(len(batch))
     return report
 
 
-def _has_known_label(item: CollectionItem, names: LabelMap, report: ImportReport) -> bool:
-    report.seen.add(item.label)
+def _has_known_label(item: CollectionItem, label_map: LabelMap, report: ImportReport) -> bool:
+    report.labels.add(item.label)
     if not item.label:
         report.rejected.append((item.name, "nothing says what shape it is"))
-    elif names.shape(item.label) is None:
-        report.unknown[item.label] += 1
+    elif label_map.shape(item.label) is None:
+        report.unknown_labels[item.label] += 1
     else:
         return True
     return False
 
 
-def _prepare_drawing(item: CollectionItem, names: LabelMap) -> _PreparedDrawing | PictureError:
-    """Decode one, and let it through the door to see that it can be used."""
+def _prepare_drawing(item: CollectionItem, label_map: LabelMap) -> _PreparedDrawing | PictureError:
+    """Decode and preprocess a drawing; return the error if it cannot be used."""
     try:
         if item.picture is None:
             raise PictureError("the row holds no picture")
@@ -111,7 +127,7 @@ def _prepare_drawing(item: CollectionItem, names: LabelMap) -> _PreparedDrawing 
         picture = preprocess(scene, COMPARED_SIDE)
     except PictureError as error:
         return error
-    shape = names.shape(item.label)
+    shape = label_map.shape(item.label)
     assert shape is not None
     return _PreparedDrawing(item.name, shape, _scene_key(scene), encode_png(scene), picture)
 
@@ -121,70 +137,70 @@ def _scene_key(scene: NDArray[np.uint8]) -> str:
 
 
 def _select_new(
-    found: list[_PreparedDrawing],
-    mine: _ExistingDrawings,
+    prepared: list[_PreparedDrawing],
+    existing: _ExistingDrawings,
     other: _ExistingDrawings,
-    fresh: set[str],
+    new_keys: set[str],
     report: ImportReport,
     limit: int | None,
 ) -> list[_PreparedDrawing]:
-    """Those of a batch that are to be written, all others counted; near duplicates are told."""
-    if not found:
+    """Select the drawings of a batch that are to be written, and count all of them in the report.
+
+    The selected ones are added to `existing`, the drawings of the folder, and to `new_keys`, those of the collection.
+    `other` holds the drawings of the other folder; `limit` is the number of drawings of a shape.
+    """
+    if not prepared:
         return []
-    across = other.twins.of(np.stack([drawn.picture for drawn in found]))
-    kept: list[_PreparedDrawing] = []
-    for drawn, twin in zip(found, across, strict=True):
-        file = mine.files.get(drawn.key)
-        if drawn.key in other.files or twin:
-            report.leaks.append((drawn.name, other.files.get(drawn.key) or str(twin)))
-        elif file and Path(file).parent.name != drawn.shape:
-            report.rejected.append((drawn.name, f"the same drawing is there as {file}: which of the two is it?"))
-        elif drawn.key in fresh:
+    leaked_from = other.pictures.find(np.stack([drawing.picture for drawing in prepared]))
+    new: list[_PreparedDrawing] = []
+    for drawing, near_duplicate in zip(prepared, leaked_from, strict=True):
+        file = existing.files.get(drawing.key)
+        if drawing.key in other.files or near_duplicate:
+            report.leaks.append((drawing.name, other.files.get(drawing.key) or str(near_duplicate)))
+        elif file and Path(file).parent.name != drawing.shape:
+            report.rejected.append((drawing.name, f"the same drawing is there as {file}: which of the two is it?"))
+        elif drawing.key in new_keys:
             report.repeated += 1
         elif file:
-            report.there += 1
-        elif limit is not None and report.imported[drawn.shape] >= limit:
-            report.beyond += 1
+            report.already_present += 1
+        elif limit is not None and report.imported[drawing.shape] >= limit:
+            report.over_limit += 1
         else:
-            kept.append(drawn)
-            report.imported[drawn.shape] += 1
-            fresh.add(drawn.key)
-            mine.files[drawn.key] = str(Path(drawn.shape) / f"{drawn.key}.png")
-    if kept:
-        stacked = np.stack([drawn.picture for drawn in kept])
-        near = {at: kept[first].name for at, first in duplicate_pairs(stacked)}
-        near |= {at: twin for at, twin in enumerate(mine.twins.of(stacked)) if twin}
-        report.near += [(kept[at].name, like) for at, like in sorted(near.items())]
-        mine.twins.add(stacked, [drawn.name for drawn in kept])
-    return kept
+            new.append(drawing)
+            report.imported[drawing.shape] += 1
+            new_keys.add(drawing.key)
+            existing.files[drawing.key] = str(Path(drawing.shape) / f"{drawing.key}.png")
+    if new:
+        pictures = np.stack([drawing.picture for drawing in new])
+        matches = {later: new[earlier].name for later, earlier in duplicate_pairs(pictures)}
+        matches |= {index: name for index, name in enumerate(existing.pictures.find(pictures)) if name}
+        report.near_duplicates += [(new[index].name, name) for index, name in sorted(matches.items())]
+        existing.pictures.add(pictures, [drawing.name for drawing in new])
+    return new
 
 
-def _write_drawing(folder: Path, drawn: _PreparedDrawing) -> None:
-    with atomic_io.atomic_replace(folder / drawn.shape / f"{drawn.key}.png") as fresh:
-        fresh.write_bytes(drawn.content)
+def _write_drawing(folder: Path, drawing: _PreparedDrawing) -> None:
+    with atomic_io.atomic_replace(folder / drawing.shape / f"{drawing.key}.png") as temporary:
+        temporary.write_bytes(drawing.content)
 
 
 def _read_existing(folder: Path) -> _ExistingDrawings:
-    """What lies there already; a file that is no picture is for *evaluate* and *train* to complain of."""
-    shelf, found = _ExistingDrawings({}, NearDuplicateIndex()), human_drawings.drawing_paths(folder)
+    """Read the drawings of a folder. Unreadable files are skipped: *evaluate* and *train* report them."""
+    existing = _ExistingDrawings({}, NearDuplicateIndex())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for paths in _batched(found):
-            read = [(path, known) for path, known in zip(paths, pool.map(_read_known, paths), strict=True) if known]
-            shelf.files.update({key: str(path) for path, (key, _) in read})
-            if read:
-                shelf.twins.add(np.stack([picture for _, (_, picture) in read]), [str(path) for path, _ in read])
-    return shelf
+        for paths in batched(human_drawings.drawing_paths(folder), IMPORT_BATCH):
+            results = zip(map(str, paths), pool.map(_read_key_and_picture, paths), strict=True)
+            readable = [(path, *result) for path, result in results if result]
+            existing.files.update({key: path for path, key, _ in readable})
+            if readable:
+                pictures = np.stack([picture for _, _, picture in readable])
+                existing.pictures.add(pictures, [path for path, _, _ in readable])
+    return existing
 
 
-def _read_known(path: Path) -> tuple[str, NDArray[np.uint8]] | None:
+def _read_key_and_picture(path: Path) -> tuple[str, NDArray[np.uint8]] | None:
     try:
         scene = decode(path)
         return _scene_key(scene), preprocess(scene, COMPARED_SIDE)
     except PictureError:
         return None
-
-
-def _batched(items: Iterable[Any]) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, IMPORT_BATCH)):
-        yield batch

@@ -1,15 +1,15 @@
-"""What somebody else calls a shape -> the shape of the catalogue, or a hint at the nearest."""
+"""A label of somebody else's collection → the shape of the catalogue, or a hint at the nearest one."""
 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from strokewise.data.shards import OTHER
 from strokewise.errors import DatasetError
 from strokewise.support.paths import OUTLINES_DIR
 
-OTHER = "other"
-LABEL_HINTS = {  # hints only: what a word means is for a person to say
+LABEL_HINTS = {  # used in hints only: what a label means is for a person to decide
     **dict.fromkeys(("circle", "oval", "disc", "round"), "ellipse"),
     **dict.fromkeys(("square", "box", "oblong", "quad"), "rectangle"),
     **dict.fromkeys(("rhombus", "kite", "lozenge"), "diamond"),
@@ -21,14 +21,14 @@ LABEL_HINTS = {  # hints only: what a word means is for a person to say
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The shapes there are, and what `--map` says."""
+    """The shapes of the catalogue, and the labels that `--map` translates to them."""
 
     shapes: tuple[str, ...]
-    mapped: dict[str, str]
+    mapping: dict[str, str]
 
     def shape(self, label: str) -> str | None:
-        """The shape of a label, None if there is none of that name; capitals and spaces around do not count."""
-        name = self.mapped.get(label, label).strip().lower()
+        """The shape of a label, ignoring case and surrounding spaces; None if there is none of that name."""
+        name = self.mapping.get(label, label).strip().lower()
         return name if name in self.shapes else None
 
     def nearest(self, label: str) -> str:
@@ -39,16 +39,19 @@ class LabelMap:
         return difflib.get_close_matches(name, self.shapes, 1, 0.0)[0]
 
 
-def read_label_map(mapped: Sequence[str], catalogue: Path = OUTLINES_DIR) -> LabelMap:
-    """The catalogue's names with `mapped`, each "theirs=ours". Raises DatasetError, one line."""
+def read_label_map(pairs: Sequence[str], catalogue: Path = OUTLINES_DIR) -> LabelMap:
+    """Read the shapes of the catalogue and the `pairs`, each "theirs=ours".
+
+    Raises DatasetError if the catalogue is empty, or a pair is malformed or names an unknown shape.
+    """
     folders = sorted(path.name for path in catalogue.glob("*") if path.is_dir())
     if not folders:
         raise DatasetError(f"there are no shapes in {catalogue}; run strokewise in the root of the project")
     shapes = tuple(sorted({*folders, OTHER}))
-    pairs: dict[str, str] = {}
-    for text in mapped:
-        theirs, sign, ours = text.partition("=")
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        theirs, sign, ours = pair.partition("=")
         if not (theirs and sign) or ours not in shapes:
-            raise DatasetError(f"--map {text!r} is not THEIRS=SHAPE with a shape of {', '.join(shapes)}")
-        pairs[theirs] = ours
-    return LabelMap(shapes, pairs)
+            raise DatasetError(f"--map {pair!r} is not THEIRS=SHAPE with a shape of {', '.join(shapes)}")
+        mapping[theirs] = ours
+    return LabelMap(shapes, mapping)

@@ -1,8 +1,9 @@
-"""Which drawings are nearly the same: pictures, uint8 (n, G, G), against all that were seen before.
+"""Which drawings are nearly the same: pictures, uint8 (n, G, G), compared with all that were added before.
 
-Two are near duplicates if their pictures at 32×32 correlate by more than `MIN_CORRELATION`. A drawing that was shifted, framed
-or saved again as JPEG does with its original; two drawings by people hardly ever (6 of 1,423 of the Hand-drawn Shapes,
-exact copies among them). One that was made larger or smaller usually does not: the door gives its lines another width.
+Two are near duplicates if their pictures at 32×32 correlate by more than `MIN_CORRELATION`. A drawing that was shifted,
+framed or saved again as JPEG does so with its original; two different drawings by people hardly ever do (6 of 1,423 of
+the Hand-drawn Shapes, exact copies included). One that was scaled usually does not, as preprocessing gives its lines
+another width.
 """
 
 from collections.abc import Iterator
@@ -10,44 +11,44 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-COMPARED_SIDE = 32
+COMPARED_SIDE = 32  # pixels of a picture's side
 MIN_CORRELATION = 0.98
 
 
 class NearDuplicateIndex:
-    """All pictures seen so far, with a key each; memory 4 KB a picture."""
+    """An index of pictures with a key each; takes 4 KB of memory a picture."""
 
     def __init__(self) -> None:
         self._blocks: list[tuple[NDArray[np.float32], list[str]]] = []
 
     def add(self, pictures: NDArray[np.uint8], keys: list[str]) -> None:
-        """Remember (n, G, G) pictures."""
+        """Add pictures (n, G, G) under n keys."""
         if keys:
             self._blocks.append((_normalise_rows(pictures), keys))
 
-    def of(self, pictures: NDArray[np.uint8]) -> list[str | None]:
-        """The key of the nearest picture before, for each of (n, G, G); None where none is near."""
+    def find(self, pictures: NDArray[np.uint8]) -> list[str | None]:
+        """For each of (n, G, G), the key of the most similar picture in the index; None without a near duplicate."""
         rows = _normalise_rows(pictures)
-        best, found = np.full(len(rows), MIN_CORRELATION, np.float32), [None] * len(rows)
-        keyed: list[str | None] = list(found)
+        best = np.full(len(rows), MIN_CORRELATION, np.float32)
+        matches: list[str | None] = [None] * len(rows)
         for block, keys in self._blocks:
-            alike = rows @ block.T
-            nearest = alike.argmax(axis=1)
-            for at in np.flatnonzero(alike.max(axis=1) > best):
-                best[at], keyed[at] = alike[at, nearest[at]], keys[nearest[at]]
-        return keyed
+            correlation = rows @ block.T
+            nearest = correlation.argmax(axis=1)
+            for row in np.flatnonzero(correlation.max(axis=1) > best):
+                best[row], matches[row] = correlation[row, nearest[row]], keys[nearest[row]]
+        return matches
 
 
 def duplicate_pairs(pictures: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Pairs of near duplicates among (n, G, G): each later one with the first before it."""
+    """Near duplicates among (n, G, G), as index pairs: each later picture with the first one before it."""
     rows = _normalise_rows(pictures)
-    alike = np.tril(rows @ rows.T, -1) > MIN_CORRELATION
-    for later in np.flatnonzero(alike.any(axis=1)):
-        yield int(later), int(alike[later].argmax())
+    is_near = np.tril(rows @ rows.T, -1) > MIN_CORRELATION
+    for later in np.flatnonzero(is_near.any(axis=1)):
+        yield int(later), int(is_near[later].argmax())
 
 
 def _normalise_rows(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Rows (n, G·G) of mean 0 and length 1."""
+    """Flatten to rows (n, G·G) of mean 0 and length 1."""
     rows = pictures.reshape(len(pictures), -1).astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)

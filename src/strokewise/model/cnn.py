@@ -2,7 +2,7 @@
 
     line filters → blocks of convolution, pooling, normalisation, activation → flatten → fully connected
 
-`activations.py` says how many blocks there are and how large each layer is; predicting stands in `inference.py`, saving and
+`layers.py` decides how many blocks there are and how large each layer is; predicting is in `inference.py`, saving and
 loading in `model_files.py`.
 """
 
@@ -27,6 +27,12 @@ LINE_FILTERS = (
     / 2
 )  # (4, 1, 2, 2), in the order of LINE_NAMES
 assert len(LINE_FILTERS) == len(LINE_NAMES)
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
 
 
 class CNN(nn.Module):
@@ -93,10 +99,7 @@ def _module(layer: Layer, params: NetworkParams) -> nn.Module:
         case "normalisation":
             return nn.GroupNorm(group_norm_groups(channels), channels)
         case "activation":
-            activations: dict[str, type[nn.Module]] = {
-                "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU
-            }  # fmt: skip
-            return activations[params.activation]()
+            return ACTIVATIONS[params.activation]()
         case "fully connected":
             return nn.Linear(channels_in, channels)
     raise AssertionError(layer.kind)
@@ -116,12 +119,10 @@ class LineFilters(nn.Module):
     def __init__(self, kind: str, extra: int) -> None:
         super().__init__()
         count = extra + (0 if kind == "fixed" else len(LINE_NAMES))
-        learned = nn.Conv2d(1, max(count, 1), LINE_KERNEL)
-        assert learned.bias is not None
-        self.weight, self.bias = (
-            nn.Parameter(learned.weight[:count].detach().clone()),
-            nn.Parameter(learned.bias[:count].detach().clone()),
-        )
+        initial = nn.Conv2d(1, max(count, 1), LINE_KERNEL)
+        assert initial.bias is not None
+        self.weight = nn.Parameter(initial.weight[:count].detach().clone())
+        self.bias = nn.Parameter(initial.bias[:count].detach().clone())
         self.register_buffer("frozen", LINE_FILTERS.clone() if kind == "fixed" else LINE_FILTERS[:0].clone())
         if kind == "seeded":
             with torch.no_grad():
@@ -140,8 +141,8 @@ class LineFilters(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """float32 (N, 1, G, G) → float32 (N, 4 + extra, G/2, G/2)."""
         # Each square is read once, so this is one matrix product: it trains four times as fast as conv2d here.
-        found = functional.linear(_squares(pictures), self.filters.flatten(1), self.biases)  # (N, G/2, G/2, 4 + extra)
-        return found.permute(0, 3, 1, 2)
+        maps = functional.linear(_squares(pictures), self.filters.flatten(1), self.biases)  # (N, G/2, G/2, 4 + extra)
+        return maps.permute(0, 3, 1, 2)
 
 
 def _squares(pictures: Tensor) -> Tensor:

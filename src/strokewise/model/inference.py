@@ -17,13 +17,14 @@ from strokewise.errors import ModelError
 from strokewise.model.cnn import CNN
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
 
+Pictures = NDArray[np.uint8]  # (G, G) or (N, G, G): 0 bare paper to 255 full ink
+
 FULL_INK = 255.0
 
 
-def to_tensor(pictures: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
+def to_tensor(pictures: Pictures | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (N, G, G) pictures → float32 (N, 1, G, G) in [0, 1]. The scale is a constant, never a statistic."""
-    held = torch.as_tensor(pictures, device=device)
-    return held.unsqueeze(1).float().div_(FULL_INK)
+    return torch.as_tensor(pictures, device=device).unsqueeze(1).float().div_(FULL_INK)
 
 
 def rotate(pictures: Tensor, degrees: float) -> Tensor:
@@ -41,7 +42,7 @@ def rotate(pictures: Tensor, degrees: float) -> Tensor:
 
 
 def predict_proba(
-    cnn: CNN, pictures: NDArray[np.uint8], batch_size: int = 32, angles: Sequence[float] = TTA_ANGLES
+    cnn: CNN, pictures: Pictures, batch_size: int = 32, angles: Sequence[float] = TTA_ANGLES
 ) -> NDArray[np.float32]:
     """uint8 (N, G, G) pictures → float32 (N, C), each row a distribution over the shapes.
 
@@ -60,11 +61,11 @@ def predict_proba(
         )
     assert not cnn.training
     device = next(cnn.parameters()).device
-    found = np.empty((len(pictures), len(cnn.shapes)), np.float32)
+    probabilities = np.empty((len(pictures), len(cnn.shapes)), np.float32)
     with torch.inference_mode():
         for start in range(0, len(pictures), batch_size):
             batch = to_tensor(np.ascontiguousarray(pictures[start : start + batch_size]), device)
             logits = cnn(torch.cat([rotate(batch, degrees) for degrees in angles])).float()
-            probabilities = logits.softmax(1).view(len(angles), len(batch), -1)
-            found[start : start + batch_size] = probabilities.mean(0).cpu().numpy()
-    return found
+            looks = logits.softmax(1).view(len(angles), len(batch), -1)
+            probabilities[start : start + batch_size] = looks.mean(0).cpu().numpy()
+    return probabilities

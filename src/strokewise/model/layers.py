@@ -19,6 +19,7 @@ from strokewise.params import NetworkParams
 LINE_NAMES = ("horizontal", "vertical", "rising", "falling")
 LINE_KERNEL = 2  # each line filter compares squares of 2×2 pixels, stride 2
 BLOCK_NAMES = ("lines", "curves", "shapes")  # further blocks are shapes2, shapes3, ...
+BLOCK_DESCRIPTIONS = ("compare each square with line filters", "find curves in lines", "find shapes in curves")
 POOL_SIZE = 2
 GROUP_NORM_CHANNELS = 8  # maps that group normalisation scales together
 MIN_MAP_SIDE = 2  # with `depth: null`, no block is added that would make the maps smaller than this
@@ -169,63 +170,48 @@ def _block_layers(params: NetworkParams, number: int, size: Size, field: Recepti
     strided = params.pooling == "strided" and not lines
     normalised = params.normalisation != "none" and not lines
     if lines:
-        maps, kernel_size, stride, padding = len(LINE_NAMES) + params.extra_filters, LINE_KERNEL, LINE_KERNEL, 0
+        channels, kernel_size, stride, padding = len(LINE_NAMES) + params.extra_filters, LINE_KERNEL, LINE_KERNEL, 0
     else:
-        maps = min(params.base_channels * 2 ** (number - 1), params.max_channels)
+        channels = min(params.base_channels * 2 ** (number - 1), params.max_channels)
         kernel_size, stride = params.kernel_size, params.stride * (POOL_SIZE if strided else 1)
         padding = (kernel_size - 1) // 2 if params.padding == "zero" else 0
-    output: Size = (
-        maps,
-        conv_output_size(size[1], kernel_size, stride, padding),
-        conv_output_size(size[2], kernel_size, stride, padding),
-    )
-    weights = maps * size[0] * kernel_size**2
-    biases = params.extra_filters if lines and params.line_filters == "fixed" else maps
+    weights = channels * size[0] * kernel_size**2
+    biases = params.extra_filters if lines and params.line_filters == "fixed" else channels
+    output = _map_size(channels, size, kernel_size, stride, padding)
     field = field.after(kernel_size, stride, padding)
-    layers = [
-        Layer(
-            f"{prefix}.convolution",
-            block,
-            "convolution",
-            size,
-            output,
-            field,
-            _describe_block(number),
-            kernel_size,
-            stride,
-            padding,
-            bias=not normalised,
-            parameters=weights + (0 if normalised else biases),
-            multiply_adds=weights * output[1] * output[2],
-        )
-    ]
+    convolution = Layer(
+        name=f"{prefix}.convolution",
+        block=block,
+        kind="convolution",
+        input_size=size,
+        output_size=output,
+        receptive_field=field,
+        description=BLOCK_DESCRIPTIONS[min(number, 2)],
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=padding,
+        bias=not normalised,
+        parameters=weights + (0 if normalised else biases),
+        multiply_adds=weights * output[1] * output[2],
+    )
+    layers = [convolution]
     if not strided and not lines:
-        pooled = (
-            maps,
-            conv_output_size(output[1], POOL_SIZE, POOL_SIZE, 0),
-            conv_output_size(output[2], POOL_SIZE, POOL_SIZE, 0),
-        )
-        field = field.after(POOL_SIZE, POOL_SIZE, 0)
+        pooled = _map_size(channels, output, POOL_SIZE, POOL_SIZE, padding=0)
+        field = field.after(POOL_SIZE, POOL_SIZE, padding=0)
         description = f"a smaller map: keep the {'best' if params.pooling == 'max' else 'mean'} of four"
         layers.append(
             Layer(f"{prefix}.pooling", block, "pooling", output, pooled, field, description, POOL_SIZE, POOL_SIZE)
         )
         output = pooled
     if normalised:
-        description = "make the maps comparable"
-        layers.append(
-            Layer(
-                f"{prefix}.normalisation",
-                block,
-                "normalisation",
-                output,
-                output,
-                field,
-                description,
-                parameters=2 * maps,
-            )  # fmt: skip
-        )
+        name, description = f"{prefix}.normalisation", "make the maps comparable"
+        layers.append(Layer(name, block, "normalisation", output, output, field, description, parameters=2 * channels))
     return [*layers, _activation(prefix, block, output, field)]
+
+
+def _map_size(channels: int, size: Size, kernel_size: int, stride: int, padding: int) -> Size:
+    height, width = (conv_output_size(side, kernel_size, stride, padding) for side in size[1:])
+    return channels, height, width
 
 
 def _activation(prefix: str, block: str, size: Size, field: ReceptiveField) -> Layer:
@@ -258,10 +244,6 @@ def _check_map_size(layer: Layer) -> None:
         )
 
 
-def _describe_block(number: int) -> str:
-    return ["compare each square with line filters", "find curves in lines", "find shapes in curves"][min(number, 2)]
-
-
 # --- the table that `strokewise network` prints
 
 
@@ -278,8 +260,8 @@ def layer_table(params: NetworkParams, classes: int) -> str:
         size = f"{maps} × {height} × {width}" if height * width > 1 or slides else f"{maps}"
         sees = f"{layer.receptive_field.size}×{layer.receptive_field.size}"
         costs = (f"{layer.parameters:,}", f"{layer.multiply_adds:,}")
-        rows.append((layer.block, layer.kind, layer.description, *(window if slides else ("", "", "")), size, sees,
-                     *costs))  # fmt: skip
+        window = window if slides else ("", "", "")
+        rows.append((layer.block, layer.kind, layer.description, *window, size, sees, *costs))
     costs = (f"{count_parameters(layers):,}", f"{count_multiply_adds(layers):,}")
     side = params.image_size
     rows.append(("all", "", "", "", "", "", f"{classes} shapes", f"of {side}×{side}", *costs))

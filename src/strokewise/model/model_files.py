@@ -1,4 +1,4 @@
-"""A model folder ↔ a CNN: `model.safetensors` and `config.json` are all that is needed to rebuild it. No pickle."""
+"""A model folder ↔ a CNN: `model.safetensors` and `config.json` are enough to rebuild it. No pickle."""
 
 import hashlib
 import json
@@ -23,9 +23,9 @@ def save_model(cnn: CNN, folder: Path, config: dict[str, Any]) -> None:
 
     Args:
         cnn: its `config` becomes what is written.
-        folder: made if it is not there. The caller makes it appear at once (`atomic_io.atomic_replace`).
-        config: what the caller knows (fingerprint, training, ...). Shapes, image size, architecture, number of
-            parameters and the weights' digest are added.
+        folder: created if it does not exist. Not atomic: call it inside `atomic_io.atomic_replace`.
+        config: fingerprint, training and the like. Shapes, image size, architecture, number of parameters and the
+            weights' digest are added.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = weights_bytes(cnn)

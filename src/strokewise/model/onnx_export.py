@@ -41,7 +41,7 @@ OnnxNode = tuple[str, list[str], list[str], dict[str, Any]]  # operator, inputs,
 
 
 def export_onnx(folder: Path, path: Path) -> float:
-    """Write the network of a model folder to `path`, after ONNX Runtime was seen to answer as PyTorch does.
+    """Write the network of a model folder to `path`, once ONNX Runtime and PyTorch agree on random pictures.
 
     Returns the largest difference between their probabilities. Raises ModelError if the folder holds no network.
     """
@@ -67,8 +67,8 @@ def run_onnx(content: bytes, pictures: NDArray[np.uint8]) -> NDArray[np.float32]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    found: NDArray[np.float32] = session.run(["probabilities"], {"pictures": pictures})[0]
-    return found
+    probabilities: NDArray[np.float32] = session.run(["probabilities"], {"pictures": pictures})[0]
+    return probabilities
 
 
 def build_onnx(folder: Path) -> bytes:
@@ -208,6 +208,7 @@ def _group_norm_nodes(layer: Layer, weights: WeightArrays, constants: WeightArra
 
 
 def _activation_nodes(kind: str, constants: WeightArrays, source: str, name: str) -> Iterator[OnnxNode]:
+    """The activation `kind` of network.activation."""
     match kind:
         case "relu":
             yield "Relu", [source], [name], {}

@@ -12,25 +12,29 @@ from strokewise.errors import PictureError
 from strokewise.preprocessing import image_header
 from strokewise.preprocessing.binarize import MIN_CONTRAST
 
-Scene = NDArray[np.uint8]
-BGR_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
-MIN_SIDE = 8  # pixels: below it nothing has a shape
-MAX_PIXELS = 2**26  # 8192×8192, above a telephone's camera
+BGR_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}  # by number of channels
+MIN_SIDE = 8  # pixels: a smaller picture cannot show a shape
+MAX_PIXELS = 2**26  # 8192×8192, more than a phone's camera takes
 MAX_FILE_BYTES = 2**27  # of an encoded file
 
 
-def decode(source: Path | bytes | NDArray[Any]) -> Scene:
-    """A scene, uint8 (H, W) or (H, W, 3) RGB, from a file, its bytes or an array.
+def decode(source: Path | bytes | NDArray[Any]) -> NDArray[np.uint8]:
+    """Decode a picture to a scene, uint8 (H, W) or (H, W, 3) RGB. The first frame of an animation is taken.
 
-    Files: PNG, JPEG, WebP, BMP, the first frame of a GIF; 1 to 16 bits; grey, RGB, RGBA or palette. Arrays: (H, W),
-    (H, W, 1), (H, W, 3) or (H, W, 4) of bool, of uint16, of whole numbers up to 255, or of floats in 0..1 or 0..255.
-    What is transparent becomes white, or black where only white ink would be left. Raises PictureError, one line.
+    Transparent pixels become white, or black if on white nothing would stand out (white ink).
+
+    Args:
+        source: A path or the bytes of a PNG, JPEG, WebP, BMP or GIF with 1 to 16 bits, grey, RGB, RGBA or palette; or
+            an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of bool, uint16, whole numbers up to 255, or floats in
+            0..1 or 0..255.
+
+    Raises PictureError if the source cannot be read, is damaged, or is smaller or larger than allowed.
     """
-    scene = _composite_on_paper(
-        _array_to_uint8(source) if isinstance(source, np.ndarray) else _decode_bytes(_read_bytes(source))
-    )
-    if min(scene.shape[:2]) < MIN_SIDE:
-        raise PictureError(f"{_format_size(scene)} pixels hold no shape; give at least {MIN_SIDE}×{MIN_SIDE}")
+    pixels = _array_to_uint8(source) if isinstance(source, np.ndarray) else _decode_bytes(_read_bytes(source))
+    scene = _composite_on_paper(pixels)
+    height, width = scene.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise PictureError(f"{width}×{height} pixels hold no shape; give at least {MIN_SIDE}×{MIN_SIDE}")
     return np.asarray(scene, np.uint8)
 
 
@@ -57,16 +61,16 @@ def _read_bytes(source: Path | bytes) -> bytes:
 
 
 def _decode_bytes(data: bytes) -> Image:
-    """Decode to uint8 (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, after the header has been believed."""
+    """Decode to uint8 (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, after the size in the header has been checked."""
     header = image_header.read_header(data)
     _check_pixel_count(header.width, header.height)
-    if not header.whole:
+    if not header.complete:
         raise PictureError(f"the {header.format} ends too early; it is truncated: get it again")
-    coded = np.frombuffer(data, np.uint8)
+    encoded = np.frombuffer(data, np.uint8)
     try:
-        scene = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)  # keeps alpha and 16 bits, but leaves EXIF's turn undone
+        scene = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # keeps alpha and 16 bits, but ignores EXIF's rotation
         if scene is not None and header.exif and not (scene.ndim == 3 and scene.shape[2] == 4):
-            scene = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+            scene = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except (cv2.error, MemoryError):
         scene = None
     if scene is None:
@@ -77,7 +81,7 @@ def _decode_bytes(data: bytes) -> Image:
 
 
 def _array_to_uint8(array: NDArray[Any]) -> Image:
-    """An array as uint8 (H, W), (H, W, 3) or (H, W, 4)."""
+    """Convert an array to uint8 (H, W), (H, W, 3) or (H, W, 4)."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -92,32 +96,28 @@ def _array_to_uint8(array: NDArray[Any]) -> Image:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise PictureError("the array holds NaN or infinity; every pixel must be a number in 0..1 or 0..255")
     low, high = float(array.min()), float(array.max())
-    most = 65535 if array.dtype == np.uint16 else 255
-    if low < 0 or high > most:
-        raise PictureError(f"the array's values go from {low:g} to {high:g}; they must lie in 0..1 or 0..{most}")
-    scale = 255 if array.dtype == bool or (array.dtype.kind == "f" and high <= 1) else 255 / most
+    limit = 65535 if array.dtype == np.uint16 else 255
+    if low < 0 or high > limit:
+        raise PictureError(f"the array's values go from {low:g} to {high:g}; they must lie in 0..1 or 0..{limit}")
+    scale = 255 if array.dtype == bool or (array.dtype.kind == "f" and high <= 1) else 255 / limit
     return np.ascontiguousarray(np.rint(array * np.float32(scale)), dtype=np.uint8)
 
 
 def _check_pixel_count(width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise PictureError(f"the picture says it is {width}×{height} pixels; it is damaged: get it again")
+        raise PictureError(f"the picture claims {width}×{height} pixels; it is damaged: get it again")
     if width * height > MAX_PIXELS:
         raise PictureError(f"{width}×{height} pixels are too many; at most {MAX_PIXELS:,} are decoded: shrink it")
 
 
 def _composite_on_paper(scene: Image) -> Image:
-    """Lay RGBA on white paper; on black where white would swallow everything that is there."""
+    """Composite RGBA on white; on black if on white nothing would stand out."""
     if scene.ndim == 2 or scene.shape[2] == 3:
         return scene
     colour, alpha = cv2.cvtColor(scene, cv2.COLOR_RGBA2RGB), cv2.extractChannel(scene, 3)
     if alpha.min() == 255:
         return colour
-    cover = cv2.merge([alpha] * 3)
-    inked = cv2.multiply(colour, cover, scale=1 / 255)
-    on_white = cv2.add(inked, cv2.bitwise_not(cover))
-    return on_white if int(on_white.min()) < 255 - MIN_CONTRAST else inked
-
-
-def _format_size(scene: Image) -> str:
-    return f"{scene.shape[1]}×{scene.shape[0]}"
+    opacity = cv2.merge([alpha] * 3)
+    on_black = cv2.multiply(colour, opacity, scale=1 / 255)
+    on_white = cv2.add(on_black, cv2.bitwise_not(opacity))
+    return on_white if int(on_white.min()) < 255 - MIN_CONTRAST else on_black

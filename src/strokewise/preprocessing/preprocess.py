@@ -1,7 +1,8 @@
 """Any file, bytes or array → the picture that the models see, uint8 (G, G), 0 = bare paper, 255 = full ink.
 
-Dark or light ink is found on whatever paper, cropped, normalised in aspect, centred with a margin, and its lines are
-kept visible. Training, evaluation, prediction and serving all use this one function. It is pure: any thread may call it.
+The ink is extracted (`binarize`), cropped to its main components, normalised in aspect, centred with a margin, and
+its lines are kept visible at every size. Training, evaluation, prediction and serving all use this one function. It
+is pure and may be called from any thread.
 """
 
 import math
@@ -18,131 +19,136 @@ from strokewise.preprocessing.binarize import BLANK_MESSAGE, SOLID_INK, extract_
 from strokewise.preprocessing.decode import decode
 
 Picture = NDArray[np.uint8]
-SEARCH_SIDE = 160  # pixels: the picture on which the ink is searched for its frame
-FRAME_MARGIN = 1 / 16  # of the ink's longer side, left free around it
-MAX_ELONGATION = 9.0  # times as long as wide: what is longer is evened as this is
-MIN_LINE_WIDTH = 1 / 43  # of the image_size: thinner lines are thickened (to 1.5 of 64 pixels)
-JOIN_RADIUS = 2  # pixels: ink closer than twice this is one part
-SPECK_RATIO = 0.2  # of the largest part: smaller ones that lie further away than this are specks
+CROP_SEARCH_SIDE = 160  # pixels: the scale at which the crop box is searched
+FRAME_MARGIN = 1 / 16  # of the drawing's longer side, left bare on every side
+MAX_ELONGATION = 9.0  # length over width: what is longer is normalised as if it were this
+MIN_LINE_WIDTH = 1 / 43  # of `image_size`: thinner lines are dilated (1.5 of 64 pixels)
+JOIN_RADIUS = 2  # pixels: ink with a gap of less than twice this is one component
+SPECK_RATIO = 0.2  # of the main component's size: components that are both smaller and further away are specks
+PIXEL_CORNERS = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]], np.float32)  # about its centre
+CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+SHARPEN_LUT = np.clip((np.arange(256) / 255 - 0.12) * (255 / 0.4), 0, 255).astype(np.uint8)  # restores faded lines
 
 
 def preprocess(source: Path | bytes | NDArray[Any], image_size: int) -> Picture:
-    """The canonical picture of `source`: uint8 (image_size, image_size), 0 = bare paper, 255 = full ink.
+    """Turn a picture of a drawing into the network's input: uint8 (G, G), 0 = bare paper, 255 = full ink.
 
-    Raises PictureError for whatever `decode` refuses and for a page on which nothing stands out.
+    Args:
+        source: A path, the bytes of a picture file, or an array (see `decode`).
+        image_size: G, the side of the result in pixels.
+
+    Raises PictureError if `decode` cannot read the source, or if nothing on the page stands out.
     """
     ink = extract_ink(decode(source))
     pyramid = [ink]
-    while max(pyramid[-1].shape) > SEARCH_SIDE:
+    while max(pyramid[-1].shape) > CROP_SEARCH_SIDE:
         pyramid.append(_downsample_ink(pyramid[-1]))
-    (left, top, right, bottom), kept = _crop_box(pyramid[-1])
-    level = len(pyramid) - 1  # the smallest on which the frame still holds twice the image_size's pixels
+    (left, top, right, bottom), mask = _crop_box(pyramid[-1])
+    level = len(pyramid) - 1  # becomes the smallest one in which the box is twice as large as the result
     while level > 0 and max(right - left, bottom - top) * 2 ** (len(pyramid) - 1 - level) < 2 * image_size:
         level -= 1
     factor = 2 ** (len(pyramid) - 1 - level)
-    ink = pyramid[level] if kept is None else _mask_components(pyramid[level], kept, factor)
-    return _fit_to_square(ink, left * factor, top * factor, right * factor, bottom * factor, image_size)
+    ink = pyramid[level] if mask is None else _apply_mask(pyramid[level], mask, factor)
+    return _fit_to_square(ink, (left * factor, top * factor, right * factor, bottom * factor), image_size)
 
 
 def _downsample_ink(ink: Image) -> Image:
-    """Half the size, nearer to the maximum of four pixels than to their mean, so that a hairline does not fade away."""
-    tall, wide = (side + side % 2 for side in ink.shape)
-    even = cv2.copyMakeBorder(ink, 0, tall - ink.shape[0], 0, wide - ink.shape[1], cv2.BORDER_REPLICATE)
+    """Halve the size. Each result is nearer to the maximum of four pixels than to their mean, to keep hairlines."""
+    height, width = (side + side % 2 for side in ink.shape)
+    even = cv2.copyMakeBorder(ink, 0, height - ink.shape[0], 0, width - ink.shape[1], cv2.BORDER_REPLICATE)
     columns = cv2.max(even[:, ::2], even[:, 1::2])
-    most = cv2.max(columns[::2], columns[1::2])
-    mean = cv2.resize(even, (wide // 2, tall // 2), interpolation=cv2.INTER_AREA)
-    return cv2.addWeighted(most, 0.75, mean, 0.25, 0)
+    maximum = cv2.max(columns[::2], columns[1::2])
+    mean = cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return cv2.addWeighted(maximum, 0.75, mean, 0.25, 0)
 
 
 def _threshold_ink(ink: Image) -> Image:
-    """255 where there is ink, 0 on its soft rims; where halving has faded all of it, half of the most will do."""
-    most = cv2.minMaxLoc(ink)[1]
-    if most == 0:
+    """255 where there is solid ink, else 0. Where all ink has faded from halving, half of its maximum is solid."""
+    maximum = cv2.minMaxLoc(ink)[1]
+    if maximum == 0:
         raise PictureError(BLANK_MESSAGE)
-    return cv2.threshold(ink, min(SOLID_INK, most / 2), 255, cv2.THRESH_BINARY)[1]
+    return cv2.threshold(ink, min(SOLID_INK, maximum / 2), 255, cv2.THRESH_BINARY)[1]
 
 
 def _crop_box(ink: Image) -> tuple[tuple[int, int, int, int], Image | None]:
-    """Where the shape is: left, top, right, bottom in pixels, and 255 where its parts are, if others were dropped.
+    """Box of the main components (left, top, right, bottom in pixels), and their mask if others were dropped.
 
-    A part is ink with gaps of at most 4 pixels. Parts are told apart at half the size: the gaps hide it.
+    Components are labelled at half the size: the dilation that joins them makes the difference invisible.
     """
     solid = _threshold_ink(ink)
     joined = cv2.dilate(solid, np.ones((2 * JOIN_RADIUS + 1, 2 * JOIN_RADIUS + 1), np.uint8))[::2, ::2]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
-    kept: Image | None = None
-    if count > 2 and not (keep := _main_components(2 * np.asarray(stats[1:], np.int64), ink.shape)).all():
-        inside = np.array([0, *keep * 255], np.uint8)[np.asarray(labels)]
-        kept = inside.repeat(2, 0).repeat(2, 1)[: ink.shape[0], : ink.shape[1]]
-        solid = cv2.bitwise_and(solid, np.ascontiguousarray(kept))
+    mask: Image | None = None
+    if count > 2 and not (is_main := _main_components(2 * np.asarray(stats[1:], np.int64), ink.shape)).all():
+        half_mask = np.array([0, *is_main * 255], np.uint8)[np.asarray(labels)]
+        mask = half_mask.repeat(2, 0).repeat(2, 1)[: ink.shape[0], : ink.shape[1]]
+        solid = cv2.bitwise_and(solid, np.ascontiguousarray(mask))
     left, top, width, height = cv2.boundingRect(solid)
-    return (left, top, left + width, top + height), kept
+    return (left, top, left + width, top + height), mask
 
 
 def _main_components(stats: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which parts make the shape, bool (n,), from OpenCV's statistics of them (n, 5), in pixels.
+    """Which components make up the drawing, bool (n,), from OpenCV's statistics of them, (n, 5) in pixels.
 
-    Dropped are specks away from the largest part, and what comes in over the page's edge where the largest does not.
+    Dropped are specks away from the largest component, and components that are cut off by the page's edge where the
+    largest is not.
     """
     starts, ends, areas = stats[:, :2], stats[:, :2] + stats[:, 2:4], stats[:, 4]
     main = int(areas.argmax())
     extent = (ends - starts).max(1) - 2 * JOIN_RADIUS
     gap = np.maximum(starts - ends[main], starts[main] - ends).max(1) + 2 * JOIN_RADIUS
     near = gap <= np.minimum(SPECK_RATIO * extent[main], 3 * extent)
-    cut = np.asarray(((starts <= 0) | (ends >= [shape[1] - 1, shape[0] - 1])).any(1))
-    foreign = cut & ~cut[main] & (areas < 0.6 * areas[main])
+    cut_off = np.asarray(((starts <= 0) | (ends >= [shape[1] - 1, shape[0] - 1])).any(1))
+    foreign = cut_off & ~cut_off[main] & (areas < 0.6 * areas[main])
     keep = (near | (extent >= SPECK_RATIO * extent[main])) & ~foreign
     return np.asarray(keep | (np.arange(len(stats)) == main))
 
 
-def _mask_components(ink: Image, kept: Image, factor: int) -> Image:
-    """`ink` where `kept`, which is `factor` times smaller, is not 0."""
-    if factor > 1:  # the pyramid rounds up, so a plain stretch would slip
-        kept = kept.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
-    return cv2.bitwise_and(ink, np.ascontiguousarray(kept))
+def _apply_mask(ink: Image, mask: Image, factor: int) -> Image:
+    """`ink` where `mask`, which is `factor` times smaller, is not 0."""
+    if factor > 1:  # repeated and cut, as the pyramid rounds sizes up: plain resizing would shift the mask
+        mask = mask.repeat(factor, 0).repeat(factor, 1)[: ink.shape[0], : ink.shape[1]]
+    return cv2.bitwise_and(ink, np.ascontiguousarray(mask))
 
 
-def _fit_to_square(ink: Image, left: int, top: int, right: int, bottom: int, image_size: int) -> Picture:
-    """The ink within the box, evened and centred with its margin on (image_size, image_size), lines at least `MIN_LINE_WIDTH` wide."""
-    around = round(max(right - left, bottom - top) * FRAME_MARGIN) + 1  # soft rims lie outside of the box
-    ink = ink[max(top - around, 0) : bottom + around, max(left - around, 0) : right + around]
+def _fit_to_square(ink: Image, box: tuple[int, int, int, int], image_size: int) -> Picture:
+    """Normalise the aspect of the ink in the box and centre it on (image_size, image_size) with a margin.
+
+    Lines become at least `MIN_LINE_WIDTH` wide.
+    """
+    left, top, right, bottom = box
+    margin = round(max(right - left, bottom - top) * FRAME_MARGIN) + 1  # soft edges of lines lie outside the box
+    ink = ink[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
     while max(ink.shape) > 2.5 * image_size:  # averaging by more than a quarter would let a hairline fade
         ink = _downsample_ink(ink)
-    ink = cv2.LUT(cv2.warpAffine(ink, _normalise_aspect(ink, 2 * image_size), (2 * image_size,) * 2), _SHARPEN_LUT)
-    grown = cv2.dilate(ink, _CROSS_KERNEL)
-    solid = int(cv2.countNonZero(ink))
-    width = 2 * solid / max(1, cv2.countNonZero(grown) - solid)  # area over half the rim's length
+    ink = cv2.LUT(cv2.warpAffine(ink, _normalise_aspect(ink, 2 * image_size), (2 * image_size,) * 2), SHARPEN_LUT)
+    dilated = cv2.dilate(ink, CROSS_KERNEL)
+    area = int(cv2.countNonZero(ink))
+    width = 2 * area / max(1, cv2.countNonZero(dilated) - area)  # area over half the perimeter
     if width < 2 * MIN_LINE_WIDTH * image_size:
-        ink = grown
+        ink = dilated
     return np.asarray(cv2.resize(ink, (image_size, image_size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _normalise_aspect(ink: Image, side: int) -> NDArray[np.float64]:
-    """(2, 3), from a place (x, y) in the ink to one in a picture of side×side that the shape fills but for its margin.
+    """Affine matrix (2, 3) from a point (x, y) of the ink to one of a side×side picture, filled but for its margin.
 
-    On the way a shape that is n times as long as wide becomes √n times as long, along whatever axis it lies: people
-    stretch a shape as they please, and what tells a thin one from another is seen across it. Length and width are
-    those of the ellipse with the second moments of the convex hull, the same for an outline and a filling.
+    A drawing that is n times as long as wide becomes √n times as long, along whatever axis it lies: people stretch a
+    shape as they please, and the features that distinguish thin shapes lie across their length. Length and width are
+    those of the ellipse with the second moments of the convex hull, which are the same for an outline and a filled
+    shape.
 
     Moments: Casey 1970, Moment normalization of handprinted characters. The root: Liu, Nakashima, Sako, Fujisawa 2004,
     Handwritten digit recognition: investigation of normalization and feature extraction techniques.
     """
-    corners = cv2.convexHull(cv2.findNonZero(_threshold_ink(ink))).reshape(-1, 1, 2).astype(np.float32) + _PIXEL_CORNERS
+    corners = cv2.convexHull(cv2.findNonZero(_threshold_ink(ink))).reshape(-1, 1, 2).astype(np.float32) + PIXEL_CORNERS
     hull = cv2.convexHull(corners.reshape(-1, 2)).reshape(-1, 2)
-    found = cv2.moments(hull)
-    lengths, axes = np.linalg.eigh([[found["mu20"], found["mu11"]], [found["mu11"], found["mu02"]]])  # squared
-    longer = min(math.sqrt(lengths[1] / lengths[0]), MAX_ELONGATION)
-    linear = (axes * [math.sqrt(longer), 1]) @ axes.T
-    ends = hull @ linear.T
-    low, high = ends.min(0), ends.max(0)
+    moments = cv2.moments(hull)
+    covariance = [[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]
+    variances, axes = np.linalg.eigh(covariance)
+    elongation = min(math.sqrt(variances[1] / variances[0]), MAX_ELONGATION)
+    linear = (axes * [math.sqrt(elongation), 1]) @ axes.T
+    points = hull @ linear.T
+    low, high = points.min(0), points.max(0)
     scale = side / (1 + 2 * FRAME_MARGIN) / (high - low).max()
     return np.column_stack([scale * linear, (side - 1) / 2 - scale * (low + high) / 2])
-
-
-_PIXEL_CORNERS = np.array(
-    [[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]], np.float32
-)  # its corners about its middle
-_CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-_SHARPEN_LUT = np.clip((np.arange(256) / 255 - 0.12) * (255 / 0.4), 0, 255).astype(
-    np.uint8
-)  # a faded line is full again

@@ -1,6 +1,6 @@
-"""What the pipeline made, as it lies on disk: the folders of both models and the report -> a frozen `PipelineState`.
+"""Read the pipeline's results from disk: the folders of both models and of the report → a frozen `PipelineState`.
 
-Everything that MLflow shows is projected from this; nothing here knows MLflow.
+Everything that MLflow shows is derived from it. This module does not use MLflow.
 """
 
 import csv
@@ -13,110 +13,118 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from strokewise.code_digest import json_digest
+from strokewise.data.dataset import split_digest
 from strokewise.errors import ModelError
+from strokewise.params import RegisterParams
+from strokewise.serving.packaging import WEIGHT_FILES
+from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
 
-MODEL_KINDS = {"cnn": "model", "baseline": "baseline"}  # -> their folders below data
-WEIGHT_FILES = ("model.safetensors", "model.onnx")
-TRACKED_PATHS = (
-    "src",
-    "data/outlines",
-    "params.yaml",
-    "dvc.yaml",
-)  # what decides a result: a change here makes a commit dirty
+MODEL_DIRS = {"cnn": MODEL_DIR, "baseline": BASELINE_DIR}  # by kind
+TRAINING_STAGES = {"cnn": "train", "baseline": "baseline"}  # the stage that makes a model, by kind
+# What decides a result: a run is marked as dirty if one of these differs from the commit.
+TRACKED_PATHS = ("src", "data/outlines", "params.yaml", "dvc.yaml")
 
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """A trained model: its folder, its `config.json` and what *evaluate* measured of it."""
+    """A trained model: its folder, the content of its `config.json` and what *evaluate* measured."""
 
     kind: str  # cnn or baseline
     folder: Path
     config: Mapping[str, Any]
-    weights: str  # SHA-256 of the weights' file
-    measured: Mapping[str, Any]
+    weights_digest: str  # SHA-256 of the weight file
+    metrics: Mapping[str, Any]
 
     @property
     def fingerprint(self) -> str:
+        """The digest of everything that decided the model."""
         return str(self.config["fingerprint"])
 
     @property
     def shapes(self) -> tuple[str, ...]:
+        """The names of the shapes, in the order of the labels."""
         return tuple(self.config["shapes"])
 
 
 @dataclass(frozen=True)
 class PipelineState:
-    """A state of the pipeline. `settings` are the sections of `params.yaml` by name; a run is keyed by the
-    model's fingerprint and `evaluation`."""
+    """All results of one run of the pipeline. `settings` are the sections of `params.yaml` by name."""
 
     cnn: ModelArtifact
     baseline: ModelArtifact
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Any]  # the content of metrics.json
     settings: Mapping[str, Mapping[str, Any]]
-    judged: str  # digest of the test paintings
+    test_digest: str  # of the test paintings
     report: Path
     paintings: Path
     commit: str | None
-    dirty: bool
-    experiment: str | None  # DVC's name of it
+    dirty: bool  # whether code, catalogue or parameters differ from the commit
+    experiment: str | None  # the name that DVC gave it
 
     @property
     def evaluation(self) -> str:
+        """The digest of the evaluation; with a model's fingerprint it identifies an MLflow run."""
         return str(self.metrics["evaluation"])
 
 
 def read_state(
     settings: Mapping[str, Mapping[str, Any]],
-    judged: str,
     root: Path = Path(),
     commit: str | None = None,
     experiment: str | None = None,
 ) -> PipelineState:
-    """The state that lies in `root`/data: that of `commit` where it was taken from one, else the working tree's.
+    """Read the results below `root`.
 
-    Raises ModelError if a part is missing, damaged or of another state.
+    Args:
+        settings: the sections of `params.yaml` by name.
+        root: the folder that holds `data`.
+        commit: the commit that the results were taken from; None for the working tree, where git is asked.
+        experiment: DVC's name of the experiment that they belong to. Only used with `commit`.
+
+    Raises ModelError if a part is missing, damaged or of another state, DatasetError if the test paintings are.
     """
-    data = root / "data"
-    metrics = _read_json(data / "report" / "metrics.json", "evaluate", ("evaluation", "paired", "paintings"))
-    cnn, baseline = (_read_model(kind, data / folder, metrics) for kind, folder in MODEL_KINDS.items())
+    metrics = _read_json(root / REPORT_DIR / "metrics.json", "evaluate", ("evaluation", "paired", "paintings"))
+    cnn, baseline = (_read_model(kind, root / folder, metrics) for kind, folder in MODEL_DIRS.items())
     dirty = False
     if commit is None:
         commit, dirty = _git_state(root)
         experiment = os.environ.get("DVC_EXP_NAME") or None
     return PipelineState(
-        cnn,
-        baseline,
-        metrics,
-        settings,
-        judged,
-        data / "report",
-        data / "paintings",
-        commit,
-        dirty,
-        experiment,
+        cnn=cnn,
+        baseline=baseline,
+        metrics=metrics,
+        settings=settings,
+        test_digest=split_digest("test", root / PAINTINGS_DIR),
+        report=root / REPORT_DIR,
+        paintings=root / PAINTINGS_DIR,
+        commit=commit,
+        dirty=dirty,
+        experiment=experiment,
     )
 
 
 def _read_model(kind: str, folder: Path, metrics: Mapping[str, Any]) -> ModelArtifact:
-    stage = "train" if kind == "cnn" else "baseline"
+    stage = TRAINING_STAGES[kind]
     config = _read_json(folder / "config.json", stage, ("fingerprint", "shapes"))
-    weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
-    if weights is None:
-        raise ModelError(f"{folder} holds no weights ({' or '.join(WEIGHT_FILES)}); run `strokewise {stage}`")
+    weights = folder / WEIGHT_FILES[kind]
+    if not weights.is_file():
+        raise ModelError(f"{folder} holds no weights ({weights.name}); run `strokewise {stage}`")
     measured = metrics.get(kind)
     if not isinstance(measured, dict) or measured.get("fingerprint") != config.get("fingerprint"):
         raise ModelError(f"data/report is about another model than {folder}; run `strokewise evaluate`")
-    return ModelArtifact(kind, folder, config, hashlib.sha256(weights.read_bytes()).hexdigest(), measured)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return ModelArtifact(kind=kind, folder=folder, config=config, weights_digest=digest, metrics=measured)
 
 
-def _read_json(path: Path, stage: str, needed: Sequence[str]) -> dict[str, Any]:
-    """The object in a file that `stage` writes, seen to have the keys that are `needed`."""
+def _read_json(path: Path, stage: str, required: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON object that `stage` writes; raises ModelError if it lacks one of the `required` keys."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError("it holds no object")
-        if lacking := [key for key in needed if key not in value]:
-            raise ValueError(f"it has no {' and no '.join(lacking)}")
+        if missing := [key for key in required if key not in value]:
+            raise ValueError(f"it has no {' and no '.join(missing)}")
         return value
     except FileNotFoundError:
         raise ModelError(f"there is no {path}; run `dvc repro`, or `strokewise {stage}`") from None
@@ -124,15 +132,18 @@ def _read_json(path: Path, stage: str, needed: Sequence[str]) -> dict[str, Any]:
         raise ModelError(f"{path} cannot be read: {error}; run `strokewise {stage}`") from None
 
 
-def state_key(state: PipelineState, rules: Mapping[str, Any]) -> str:
-    """What a decision depends on, SHA-256: both models, the measurement and the gate's rules."""
-    models = [[made.fingerprint, made.weights] for made in (state.cnn, state.baseline)]
-    return hashlib.sha256(json.dumps([models, state.evaluation, dict(rules)], sort_keys=True).encode()).hexdigest()
+def state_key(state: PipelineState, rules: RegisterParams) -> str:
+    """Digest of everything that a registration depends on: both models, the evaluation and the gate's rules."""
+    models = [[model.fingerprint, model.weights_digest] for model in (state.cnn, state.baseline)]
+    return json_digest([models, state.evaluation, rules.model_dump()])
 
 
-def model_history(made: ModelArtifact) -> list[dict[str, float]]:
-    """The rows of `history.csv`, an epoch each; none for a model without one."""
-    path = made.folder / "history.csv"
+def model_history(model: ModelArtifact) -> list[dict[str, float]]:
+    """The rows of the model's `history.csv`, one an epoch; empty for a model without one.
+
+    Raises ModelError if the file cannot be read.
+    """
+    path = model.folder / HISTORY_FILE
     try:
         return read_history(path)
     except (OSError, TypeError, ValueError) as error:
@@ -140,50 +151,55 @@ def model_history(made: ModelArtifact) -> list[dict[str, float]]:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a `history.csv`, which may still grow: a line without its end is not yet one. None without a file."""
+    """The complete rows of a `history.csv` that may still be growing; empty if there is no such file."""
     try:
-        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
     except FileNotFoundError:
         return []
-    return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(whole.splitlines())]
+    rows = csv.DictReader(complete.splitlines())
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
 
 
 def test_predictions(state: PipelineState) -> tuple[list[int], list[int], list[int]]:
-    """Truth, CNN and baseline for every test painting, as positions in the CNN's shapes, from the confusion tables."""
-    at = {shape: position for position, shape in enumerate(state.cnn.shapes)}
+    """Labels, the CNN's and the baseline's predictions of all test paintings, from the report's confusion tables.
+
+    All are positions in the CNN's shapes. Raises ModelError if a table cannot be read or the tables do not match.
+    """
+    label_of = {shape: label for label, shape in enumerate(state.cnn.shapes)}
     tables = []
-    for kind in MODEL_KINDS:
+    for kind in MODEL_DIRS:
         path = state.report / f"confusion-{kind}.csv"
         try:
             with path.open(newline="", encoding="utf-8") as lines:
-                tables.append([(at[row["actual"]], at[row["predicted"]]) for row in csv.DictReader(lines)])
+                tables.append([(label_of[row["actual"]], label_of[row["predicted"]]) for row in csv.DictReader(lines)])
         except (OSError, KeyError) as error:
             raise ModelError(f"{path} cannot be read: {error!r}; run `strokewise evaluate`") from None
     cnn, baseline = tables
-    if [truth for truth, _ in cnn] != [truth for truth, _ in baseline] or not cnn:
+    labels = [label for label, _ in cnn]
+    if labels != [label for label, _ in baseline] or not labels:
         raise ModelError(f"the confusion tables in {state.report} do not belong together; run `strokewise evaluate`")
-    return [truth for truth, _ in cnn], [said for _, said in cnn], [said for _, said in baseline]
+    return labels, [predicted for _, predicted in cnn], [predicted for _, predicted in baseline]
 
 
 def report_files(state: PipelineState) -> list[tuple[Path, str]]:
-    """The pictures and tables of the report, and the folder that each belongs into beside the run."""
-    found = [(path, "report") for pattern in ("*.png", "*.csv", "*.json") for path in state.report.glob(pattern)]
-    found += [(path, "report/explain") for path in (state.report / "explain").glob("*.png")]
-    found += [(path, "paintings") for path in state.paintings.glob("*.png")]
-    return sorted(found)
+    """The pictures and tables of the report, each with the folder that it is logged in as an artifact of a run."""
+    files = [(path, "report") for pattern in ("*.png", "*.csv", "*.json") for path in state.report.glob(pattern)]
+    files += [(path, "report/explain") for path in (state.report / "explain").glob("*.png")]
+    files += [(path, "paintings") for path in state.paintings.glob("*.png")]
+    return sorted(files)
 
 
 def _git_state(root: Path) -> tuple[str | None, bool]:
-    """The commit, and whether code, catalogue or parameters differ from it; (None, False) where there is no git."""
-    commit = _git_output(root, "rev-parse", "HEAD")
-    if not commit:
-        return None, False
-    return commit, bool(_git_output(root, "status", "--porcelain", "--", *TRACKED_PATHS))
+    """The commit, and whether a tracked path differs from it; (None, False) outside a git repository."""
+    commit = git_output(root, "rev-parse", "HEAD")
+    return commit or None, bool(commit and git_output(root, "status", "--porcelain", "--", *TRACKED_PATHS))
 
 
-def _git_output(root: Path, *words: str) -> str:
+def git_output(root: Path, *arguments: str) -> str:
+    """What a git command in `root` prints; empty if it fails or git is not installed."""
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

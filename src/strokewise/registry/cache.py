@@ -1,6 +1,7 @@
-"""What the store answered, for as long as it has not changed since: asking it means to import MLflow, for seconds.
+"""Cache of what the store answered, so that *predict* and *register* need not import MLflow, which takes seconds.
 
-Only a database of our own can be known not to have changed; a server is always asked.
+An answer is valid as long as the store has not changed. Only a local database can be known not to have changed: a
+server is always asked again.
 """
 
 import contextlib
@@ -13,32 +14,39 @@ from strokewise.registry import store
 from strokewise.support import atomic_io
 from strokewise.support.paths import scratch_dir
 
-CACHE_FILE = "answers.json"  # in `SCRATCH_DIR`
+CACHE_FILE = "answers.json"  # in `scratch_dir()`
 
 
 def get_answer(question: str) -> Any | None:
-    """The answer that the store gave when it was in its present state; None if it gave none, or what it named is gone.
+    """The cached answer; None if there is none, the store has changed or one of the answer's paths is gone.
 
     Raises RegistryError as `store.store_address` does.
     """
-    known = _read_cache(store.store_address().state())["answers"].get(question)
-    return known["answer"] if known and all(Path(path).exists() for path in known["paths"]) else None
+    entry = _read_cache(store.store_address().change_stamp())["answers"].get(question)
+    return entry["answer"] if entry and all(Path(path).exists() for path in entry["paths"]) else None
 
 
 def put_answer(question: str, answer: Any, paths: Sequence[Path], state: list[int] | None) -> None:
-    """Keep an answer, JSON, that the store gave in `state` and that holds while `paths` exist."""
+    """Cache an answer.
+
+    Args:
+        question: its key.
+        answer: any JSON value.
+        paths: the answer is valid only while all of these exist.
+        state: `StoreAddress.change_stamp()` when the store gave the answer; with None nothing is cached.
+    """
     if state is None:
         return
-    known = _read_cache(state)
-    known["answers"][question] = {"answer": answer, "paths": [str(path) for path in paths]}
-    with contextlib.suppress(OSError):  # a folder that may not be written to, a full disk: asked again next time
-        atomic_io.write_json(scratch_dir() / CACHE_FILE, known)
+    content = _read_cache(state)
+    content["answers"][question] = {"answer": answer, "paths": [str(path) for path in paths]}
+    with contextlib.suppress(OSError):  # a read-only folder or a full disk: the store is asked again next time
+        atomic_io.write_json(scratch_dir() / CACHE_FILE, content)
 
 
 def _read_cache(state: list[int] | None) -> dict[str, Any]:
-    """All that was answered in this state of the store."""
+    """The cache's content if it is of this state of the store, else an empty cache."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        kept: dict[str, Any] = json.loads((scratch_dir() / CACHE_FILE).read_text(encoding="utf-8"))
-        if state is not None and kept["state"] == state:
-            return kept
+        content: dict[str, Any] = json.loads((scratch_dir() / CACHE_FILE).read_text(encoding="utf-8"))
+        if state is not None and content["state"] == state:
+            return content
     return {"state": state, "answers": {}}

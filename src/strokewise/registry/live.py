@@ -1,8 +1,8 @@
-"""A training as it goes in MLflow: a process of its own reads the growing `history.csv` and logs it.
+"""Show a training in MLflow while it runs: a separate process reads the growing `history.csv` and logs it.
 
-*train* knows nothing of it and waits for nothing. The run it makes has the model's fingerprint and no evaluation yet;
-*register* finds it, adds what is missing and makes it the run of that model (`runs.py`). A store that fails costs
-one warning, and `register` logs the rest.
+*train* neither knows of it nor waits for it. The run has the model's fingerprint but no evaluation yet; *register*
+finds it, adds what is missing and makes it the run of that model (`runs.py`). A store that fails costs one warning,
+and *register* logs the rest.
 """
 
 import contextlib
@@ -20,29 +20,30 @@ from strokewise.registry import artifacts, runs, store
 from strokewise.registry.store import Store, StoreUnavailable
 from strokewise.support import file_lock
 from strokewise.support.paths import HISTORY_FILE, TRAINING_FILE
+from strokewise.support.progress import warn
 
 LIVE_LOCK = "live.lock"
-POLL_INTERVAL_S = 0.5  # between two looks at the file
-FOLLOWER_TIMEOUT_S = 30.0  # that a follower has for the last epochs once training is over, MLflow's start included
+HISTORY_POLL_S = 0.5  # seconds between two reads of the history
+FOLLOWER_TIMEOUT_S = 30.0  # for the last epochs after training has ended, MLflow's start included
 
 
 @contextlib.contextmanager
 def live_logging() -> Iterator[Callable[[Path], None]]:
-    """For the length of a training: yields what starts a follower of the folder in which the curves grow.
+    """Yield a function that starts a follower of a training folder; use the block around the training.
 
-    If the training ends well, waits for the last epochs to be logged; else the follower notices and ends by itself.
+    If the training ends well, wait until the last epochs are logged; else the follower notices and ends by itself.
     Raises RegistryError if `MLFLOW_TRACKING_URI` is wrong.
     """
     store.store_address()
-    started: list[subprocess.Popen[bytes]] = []
+    followers: list[subprocess.Popen[bytes]] = []
 
-    def start(place: Path) -> None:
-        words = [sys.executable, "-m", "strokewise", "follow", str(place.absolute()), "--of", str(os.getpid())]
-        # Out of reach of the terminal's Ctrl-C: it has to say in MLflow that training was stopped.
-        started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True))
+    def start(folder: Path) -> None:
+        command = [sys.executable, "-m", "strokewise", "follow", str(folder.absolute()), "--of", str(os.getpid())]
+        # In a session of its own, so that it survives Ctrl-C and can mark the run as stopped.
+        followers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True))
 
     yield start
-    for follower in started:
+    for follower in followers:
         try:
             follower.wait(FOLLOWER_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -51,79 +52,82 @@ def live_logging() -> Iterator[Callable[[Path], None]]:
             _warn_not_live(f"MLflow was not done {FOLLOWER_TIMEOUT_S:.0f} s after training")
 
 
-def follow_training(place: Path, trainer: int) -> None:
-    """Log the curves that grow in `place` until training is over or its process, our parent `trainer`, is gone."""
-    os.nice(10)  # training has the processor
-    about = _read_training(place)
+def follow_training(folder: Path, trainer: int) -> None:
+    """Log the history that grows in `folder` until training is over or its process is gone.
+
+    Args:
+        folder: holds `training.json` and `history.csv` of a training.
+        trainer: id of the training process, which is this process's parent.
+
+    Raises ModelError if `folder` does not describe a training.
+    """
+    os.nice(10)  # training needs the processor
+    training = _read_training(folder)
     try:
-        with file_lock.exclusive_lock(place / LIVE_LOCK), store.connect() as opened:
-            run = _live_run(opened, about)
+        with file_lock.exclusive_lock(folder / LIVE_LOCK), store.connect() as connection:
+            run = _live_run(connection, training)
             if run is not None:
-                ended = _log_epochs(opened, run, place, trainer, about["training"]["epochs"])
-                opened.client.set_terminated(run, ended)
+                status = _log_epochs(connection, run, folder, trainer, training["training"]["epochs"])
+                connection.client.set_terminated(run, status)
     except StoreUnavailable as error:
         _warn_not_live(str(error))
 
 
-def _read_training(place: Path) -> Mapping[str, Any]:
+def _read_training(folder: Path) -> Mapping[str, Any]:
     try:
-        about: dict[str, Any] = json.loads((place / TRAINING_FILE).read_text(encoding="utf-8"))
-        return about
+        training: dict[str, Any] = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+        return training
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"{place} tells of no training ({error}); `strokewise train --live` starts its follower"
+            f"{folder} describes no training ({error}); `strokewise train --live` starts its follower"
         ) from None
 
 
-def _live_run(opened: Store, about: Mapping[str, Any]) -> str | None:
-    """The run in which a training is shown as it goes, known by its `fingerprint`: made if there is none.
-
-    None where this model has its run already: it was registered before.
-    """
+def _live_run(connection: Store, training: Mapping[str, Any]) -> str | None:
+    """The id of the live run with this fingerprint, created if needed; None if the model has a complete run already."""
     from mlflow.entities import Param, RunStatus
 
-    experiment = opened.experiment()
+    experiment = connection.experiment()
     assert experiment is not None
-    fingerprint = about["fingerprint"]
-    mine = {"model": "cnn", "fingerprint": fingerprint}
-    if any("complete" in run.data.tags for run in runs.find_runs(opened, experiment, mine)):
+    fingerprint = training["fingerprint"]
+    model_tags = {"model": "cnn", "fingerprint": fingerprint}
+    if any("complete" in run.data.tags for run in runs.find_runs(connection, experiment, model_tags)):
         return None
-    if begun := runs.find_runs(opened, experiment, {**mine, "live": "true"}):
-        opened.client.update_run(begun[0].info.run_id, RunStatus.to_string(RunStatus.RUNNING))
-        return str(begun[0].info.run_id)
+    if earlier := runs.find_runs(connection, experiment, {**model_tags, "live": "true"}):
+        connection.client.update_run(earlier[0].info.run_id, RunStatus.to_string(RunStatus.RUNNING))
+        return str(earlier[0].info.run_id)
     tags = {
         "mlflow.runName": runs.run_name("cnn", fingerprint, os.environ.get("DVC_EXP_NAME")),
-        **mine,
+        **model_tags,
         "live": "true",
         "mlflow.note.content": "Trained, but not evaluated yet: `dvc repro` completes this run.",
     }
-    run = str(opened.client.create_run(experiment, tags=tags).info.run_id)
+    run = str(connection.client.create_run(experiment, tags=tags).info.run_id)
     values = {
         name: value
         for key in ("network", "training")
-        for name, value in runs.flatten_mapping(about[key], runs.CONFIG_SECTIONS[key], ".")
+        for name, value in runs.flatten_mapping(training[key], runs.CONFIG_SECTIONS[key], ".")
     }
-    opened.client.log_batch(run, params=[Param(name, str(value)) for name, value in values.items()])
+    connection.client.log_batch(run, params=[Param(name, str(value)) for name, value in values.items()])
     return run
 
 
-def _log_epochs(opened: Store, run: str, place: Path, trainer: int, epochs: int) -> str:
-    """Log every epoch once; FINISHED, or KILLED if training was over before its last epoch."""
-    known = runs.logged_points(opened, run)
-    seen = 0
+def _log_epochs(connection: Store, run: str, folder: Path, trainer: int, epochs: int) -> str:
+    """Log every epoch once. Returns the run's status: FINISHED, or KILLED if training ended before its last epoch."""
+    points = runs.logged_points(connection, run)
+    logged_rows = 0
     while True:
-        over = os.getppid() != trainer  # asked first: what was written until then is still read
-        rows = artifacts.read_history(place / HISTORY_FILE)
-        if len(rows) != seen:
-            runs.log_history(opened, run, rows, known)
-            seen = len(rows)
+        ended = os.getppid() != trainer  # asked before reading, so that the last rows are not missed
+        rows = artifacts.read_history(folder / HISTORY_FILE)
+        if len(rows) != logged_rows:
+            runs.log_history(connection, run, rows, points)
+            logged_rows = len(rows)
         if rows and rows[-1]["epoch"] >= epochs:
             return "FINISHED"
-        if over:
+        if ended:
             return "KILLED"
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(HISTORY_POLL_S)
 
 
-def _warn_not_live(what: str) -> None:
-    told = f"strokewise: warning: training is not shown live: {what}; `strokewise register` logs all of it"
-    print(told, file=sys.stderr, flush=True)
+def _warn_not_live(reason: str) -> None:
+    warn(f"training is not shown live: {reason}; `strokewise register` logs all of it")

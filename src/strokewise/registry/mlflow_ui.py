@@ -1,6 +1,6 @@
-"""MLflow's own web interface on this project's store, as a process that ends with the command that started it.
+"""MLflow's web interface on this project's store, as a process that ends with the command that started it.
 
-MLflow's defaults would start fifteen processes for jobs that nothing here uses: one worker and no jobs are enough.
+MLflow's defaults would start fifteen processes for jobs that are not used here: one worker and no jobs are enough.
 """
 
 import contextlib
@@ -19,57 +19,63 @@ from strokewise.registry.store import StoreAddress, StoreUnavailable
 from strokewise.serving.ports import bind_port, server_url
 
 UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-POLL_INTERVAL_S = 0.2
-SHUTDOWN_TIMEOUT_S = 10.0  # from asking the server to end until it is ended
+READY_POLL_S = 0.2  # seconds between two checks whether the server answers
+SHUTDOWN_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
 
 
-def serve_ui(host: str, port: int, say: Callable[[str], None]) -> None:
-    """Run MLflow's interface until Ctrl-C; `say` is told where it is, once it answers.
+def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
+    """Run MLflow's interface until Ctrl-C.
 
-    Raises RegistryError if the port is taken or MLflow ends by itself. If the store is a server already, only says so.
+    If `MLFLOW_TRACKING_URI` names a server, only print its address: it has an interface of its own.
+
+    Args:
+        host, port: where to listen.
+        echo: prints a line.
+
+    Raises RegistryError if the port is taken, the store cannot be opened or MLflow ends by itself.
     """
-    place = store.store_address()
-    if place.served:
-        say(f"{store.URI_VARIABLE} names a server that has an interface of its own: open {place.shown}")
+    address = store.store_address()
+    if address.is_server:
+        echo(f"{store.URI_VARIABLE} names a server that has an interface of its own: open {address.display_name}")
         return
     bind_port(host, port).close()
     try:
         with store.connect():
-            pass  # a bare MLflow would make the database in its own, unsafe way
+            pass  # `mlflow server` itself would create the database unsafely
     except StoreUnavailable as error:
         raise RegistryError(f"the store cannot be opened: {error}") from None
-    here = server_url(host, port)
-    say(f"starting MLflow on {here} (some 10 s) ...")
-    with _running_process(_server_command(place, host, port), {"MLFLOW_BACKEND_STORE_URI": place.uri}) as server:
-        while server.poll() is None and not _is_ready(here):
-            time.sleep(POLL_INTERVAL_S)
+    url = server_url(host, port)
+    echo(f"starting MLflow on {url} (some 10 s) ...")
+    with _running_process(_server_command(address, host, port), {"MLFLOW_BACKEND_STORE_URI": address.uri}) as server:
+        while server.poll() is None and not _is_ready(url):
+            time.sleep(READY_POLL_S)
         if server.returncode is None:
-            say(f"MLflow shows the runs at {here} (Ctrl-C ends it)")
+            echo(f"MLflow shows the runs at {url} (Ctrl-C ends it)")
             server.wait()
     raise RegistryError(f"MLflow ended by itself with exit code {server.returncode}; what it printed above says why")
 
 
-def _server_command(place: StoreAddress, host: str, port: int) -> list[str]:
-    """Artifacts are read where they lie, not through the server: what is made here is readable with it and without."""
+def _server_command(address: StoreAddress, host: str, port: int) -> list[str]:
+    """Artifacts are read where they are stored, not through the server: both ways of access see the same files."""
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"),
-        *("--no-serve-artifacts", "--default-artifact-root", str(place.artifacts)),
+        *("--no-serve-artifacts", "--default-artifact-root", str(address.artifacts)),
         *("--uvicorn-opts", "--log-level warning"),
     ]
 
 
 @contextlib.contextmanager
 def _running_process(command: list[str], secrets: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with its children in a group of their own: Ctrl-C reaches us, and we end all of them.
+    """Run a command in a process group of its own and end the whole group with the block, also on Ctrl-C.
 
-    `secrets` go into its environment: everybody may read a command line.
+    `secrets` are environment variables: other users can read a command line.
     """
     server = subprocess.Popen(command, env={**os.environ, **UI_ENVIRONMENT, **secrets}, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a plain `kill` ends them too
+    previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends the group as well
     try:
         yield server
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -80,9 +86,9 @@ def _running_process(command: list[str], secrets: Mapping[str, str]) -> Iterator
 
 
 def _is_ready(url: str) -> bool:
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would look on its own machine
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine
     try:
-        with straight.open(f"{url}/health", timeout=1):
+        with direct.open(f"{url}/health", timeout=1):
             return True
     except (urllib.error.URLError, OSError):
         return False

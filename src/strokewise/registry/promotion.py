@@ -1,12 +1,11 @@
-"""The gate's decision about a fingerprint, made once and carried out once, whatever is killed in between.
+"""The gate's decision about a fingerprint: made once and applied once, even if a process is killed in between.
 
-The order is the safety: the version is made with the decision in its tags, then aliases and history follow from
-these tags, the tag `settled` last. Whoever comes next finishes what broke off. Of two machines that moved the
-champion at the same time, the second becomes challenger: it was never compared with the first.
+Crash-safe by write order: the version is created with the decision in its tags; aliases and history follow from these
+tags, and the tag `applied` is written last. The next process applies what is pending. If two machines move the
+champion at the same time, the second model becomes challenger, as it was never compared with the first.
 """
 
 import contextlib
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from strokewise.code_digest import json_digest
 from strokewise.errors import RegistryError
+from strokewise.params import RegisterParams
 from strokewise.registry import store, versions
 from strokewise.registry.artifacts import PipelineState
 from strokewise.registry.runs import LoggedModelRef
@@ -22,163 +23,187 @@ from strokewise.registry.store import REGISTRY_NAME, Store, StoreUnavailable
 from strokewise.registry.versions import ModelVersionRecord, RegistryEvent, RegistrySnapshot
 
 GateFunction = Callable[[ModelVersionRecord | None], Mapping[str, Any]]
-"""The present champion -> the decision: outcome (champion, challenger, refused), reasons, numbers."""
+"""The present champion → the decision: outcome (champion, challenger, refused), reasons, numbers."""
 
 
 @dataclass(frozen=True)
 class RegistrationOutcome:
-    """What became of the model; `standing` is where it stands in the registry, None without a version."""
+    """The result of registering a model."""
 
-    standing: str | None
+    status: str | None  # "version 3, champion"; None without a version
     champion: bool
     reasons: tuple[str, ...]
-    fresh: bool  # decided by this call
+    new: bool  # whether this call made the decision
     warning: str | None = None
 
 
-def find_decision(shelf: RegistrySnapshot, made: PipelineState, rules: Mapping[str, Any]) -> RegistrationOutcome | None:
-    """The decision that was made about this fingerprint before; None if there is none."""
-    fingerprint = made.cnn.fingerprint
-    version = shelf.of(fingerprint)
+def find_decision(
+    snapshot: RegistrySnapshot, state: PipelineState, rules: RegisterParams
+) -> RegistrationOutcome | None:
+    """The earlier decision about this fingerprint; None if there is none, or a refusal under other conditions."""
+    fingerprint = state.cnn.fingerprint
+    version = snapshot.find_fingerprint(fingerprint)
     if version is not None:
-        reasons = tuple((version.decision or {}).get("reasons", ()))
-        champion = shelf.champion is not None and shelf.champion.number == version.number
         return RegistrationOutcome(
-            shelf.standing(version), champion, reasons, False, _other_weights_warning(version, made)
+            status=snapshot.status(version),
+            champion=snapshot.champion is not None and snapshot.champion.number == version.number,
+            reasons=tuple((version.decision or {}).get("reasons", ())),
+            new=False,
+            warning=_other_weights_warning(version, state),
         )
-    for event in reversed(shelf.events):
-        if event.fingerprint != fingerprint or event.what in ("rollback", "promote"):
+    for event in reversed(snapshot.events):
+        if event.fingerprint != fingerprint or event.action in ("rollback", "promote"):
             continue
-        if event.what == "refused":
-            # Without a version there is nothing a person could have moved: another question gets another answer.
-            if event.question == decision_key(made, rules):
-                return RegistrationOutcome(None, False, (event.reason,), False)
+        if event.action != "refused":
+            reason = f"It was version {event.version}, which somebody deleted."
+        elif event.decision_key == decision_key(state, rules):
+            reason = event.reason
+        else:  # a refused model has no version that a person could have moved: it may be judged again
             continue
-        return RegistrationOutcome(None, False, (f"It was version {event.version}, which somebody deleted.",), False)
+        return RegistrationOutcome(status=None, champion=False, reasons=(reason,), new=False)
     return None
 
 
 def decide_and_apply(
-    opened: Store, made: PipelineState, rules: Mapping[str, Any], logged: LoggedModelRef, judge: GateFunction
+    connection: Store, state: PipelineState, rules: RegisterParams, logged: LoggedModelRef, gate: GateFunction
 ) -> RegistrationOutcome:
-    """Let the gate judge the CNN and carry out what it says. The caller holds the store's lock."""
-    champion = versions.read_snapshot(opened).champion
-    decision = {**judge(champion), "against": champion.number if champion else None, "at": versions.utc_now()}
-    _ensure_registered_model(opened)
-    _log_decision(opened, logged, decision)
+    """Let the gate judge the CNN and apply its decision. The caller holds `store.store_lock()`."""
+    champion = versions.read_snapshot(connection).champion
+    decision = {**gate(champion), "against": champion.number if champion else None, "at": versions.utc_now()}
+    _ensure_registered_model(connection)
+    _log_decision(connection, logged, decision)
     if decision["outcome"] == "refused":
-        reason = " ".join(decision["reasons"])
-        event = RegistryEvent(decision["at"], "refused", None, decision["against"], made.cnn.fingerprint, reason)
-        versions.record_event(opened, replace(event, question=decision_key(made, rules)))
-        return RegistrationOutcome(None, False, tuple(decision["reasons"]), True)
-    _create_version(opened, made, logged, decision)
-    confirmed = find_decision(apply_pending(opened), made, rules)
-    assert confirmed is not None
-    return replace(confirmed, fresh=True)
+        event = RegistryEvent(
+            at=decision["at"],
+            action="refused",
+            version=None,
+            previous=decision["against"],
+            fingerprint=state.cnn.fingerprint,
+            reason=" ".join(decision["reasons"]),
+            decision_key=decision_key(state, rules),
+        )
+        versions.record_event(connection, event)
+        return RegistrationOutcome(status=None, champion=False, reasons=tuple(decision["reasons"]), new=True)
+    _create_version(connection, state, logged, decision)
+    outcome = find_decision(apply_pending(connection), state, rules)
+    assert outcome is not None
+    return replace(outcome, new=True)
 
 
-def decision_key(made: PipelineState, rules: Mapping[str, Any]) -> str:
-    """What a refusal answers: the measurement and the rules."""
-    return hashlib.sha256(json.dumps([made.evaluation, dict(rules)], sort_keys=True).encode()).hexdigest()[:16]
+def decision_key(state: PipelineState, rules: RegisterParams) -> str:
+    """Digest of what a refusal depends on: the evaluation and the rules."""
+    return json_digest([state.evaluation, rules.model_dump()])[:16]
 
 
-def apply_pending(opened: Store) -> RegistrySnapshot:
-    """Carry out every decision that has a version but was not carried out to the end."""
-    shelf = versions.read_snapshot(opened)
-    for version in shelf.versions:
-        if not version.settled:
-            _apply_decision(opened, shelf, version)
-            shelf = versions.read_snapshot(opened)
-    return shelf
+def apply_pending(connection: Store) -> RegistrySnapshot:
+    """Apply every decision whose version lacks the tag `applied`."""
+    snapshot = versions.read_snapshot(connection)
+    for version in snapshot.versions:
+        if not version.applied:
+            _apply_decision(connection, snapshot, version)
+            snapshot = versions.read_snapshot(connection)
+    return snapshot
 
 
-def _apply_decision(opened: Store, shelf: RegistrySnapshot, version: ModelVersionRecord) -> None:
+def _apply_decision(connection: Store, snapshot: RegistrySnapshot, version: ModelVersionRecord) -> None:
     decision = version.decision
     assert decision is not None
-    first = shelf.of(version.fingerprint)
-    if first is not None and first.number != version.number:  # two machines at once: the second is not needed
-        opened.client.delete_model_version(REGISTRY_NAME, str(version.number))
+    first = snapshot.find_fingerprint(version.fingerprint)
+    if first is not None and first.number != version.number:  # two machines registered it at the same time
+        connection.client.delete_model_version(REGISTRY_NAME, str(version.number))
         return
-    what, against, now = decision["outcome"], decision["against"], shelf.aliases.get("champion")
+    action, against, champion = decision["outcome"], decision["against"], snapshot.aliases.get("champion")
     reason = " ".join(decision["reasons"])
-    if what == "champion" and now not in (against, version.number):
-        what, reason = "overtaken", f"Version {now} became champion at the same time. {reason}"
-    if what == "champion":
+    if action == "champion" and champion not in (against, version.number):
+        action, reason = "overtaken", f"Version {champion} became champion at the same time. {reason}"
+    if action == "champion":
         if against is not None:
-            _set_alias(opened, "previous", against)
-        _set_alias(opened, "champion", version.number)
+            _set_alias(connection, "previous", against)
+        _set_alias(connection, "champion", version.number)
     else:
-        _set_alias(opened, "challenger", version.number)
-    versions.record_event(
-        opened, RegistryEvent(decision["at"], what, version.number, against, version.fingerprint, reason)
+        _set_alias(connection, "challenger", version.number)
+    event = RegistryEvent(
+        at=decision["at"],
+        action=action,
+        version=version.number,
+        previous=against,
+        fingerprint=version.fingerprint,
+        reason=reason,
     )
-    opened.client.set_model_version_tag(REGISTRY_NAME, str(version.number), "settled", what)
+    versions.record_event(connection, event)
+    connection.client.set_model_version_tag(REGISTRY_NAME, str(version.number), "applied", action)
 
 
-def _create_version(opened: Store, made: PipelineState, logged: LoggedModelRef, decision: Mapping[str, Any]) -> None:
-    cnn = made.cnn
+def _create_version(
+    connection: Store, state: PipelineState, logged: LoggedModelRef, decision: Mapping[str, Any]
+) -> None:
+    reasons = " ".join(decision["reasons"])
     tags = {
-        "fingerprint": cnn.fingerprint,
-        "weights": cnn.weights,
-        "evaluation": made.evaluation,
+        "fingerprint": state.cnn.fingerprint,
+        "weights": state.cnn.weights_digest,
+        "evaluation": state.evaluation,
         "outcome": decision["outcome"],
-        "reasons": " ".join(decision["reasons"]),
+        "reasons": reasons,
         "decision": json.dumps(decision, sort_keys=True, ensure_ascii=False),
-        "accuracy": str(cnn.measured.get("accuracy")),
-        "baseline accuracy": str(made.baseline.measured.get("accuracy")),
-        "difference": str(made.metrics.get("paired", {}).get("difference")),
+        "accuracy": str(state.cnn.metrics.get("accuracy")),
+        "baseline accuracy": str(state.baseline.metrics.get("accuracy")),
+        "difference": str(state.metrics.get("paired", {}).get("difference")),
     }
-    if made.commit:
-        tags["commit"] = made.commit + (" and changes" if made.dirty else "")
-    described = f"{made.metrics.get('sentence', '')}\n\n{' '.join(decision['reasons'])}".strip()
-    with opened.everywhere():
-        opened.client.create_model_version(
-            REGISTRY_NAME, f"models:/{logged.model}", logged.run, tags, description=described, model_id=logged.model
+    if state.commit:
+        tags["commit"] = state.commit + (" and changes" if state.dirty else "")
+    with connection.as_process_default():
+        connection.client.create_model_version(
+            REGISTRY_NAME,
+            f"models:/{logged.model}",
+            logged.run,
+            tags,
+            description=f"{state.metrics.get('sentence', '')}\n\n{reasons}".strip(),
+            model_id=logged.model,
         )
 
 
-def _ensure_registered_model(opened: Store) -> None:
-    """Make the registered model, which carries the history even of models that were all refused."""
+def _ensure_registered_model(connection: Store) -> None:
+    """Create the registered model, which also holds the history of refused models."""
     from mlflow.exceptions import MlflowException
 
-    if versions.get_registered_model(opened) is None:
-        with contextlib.suppress(MlflowException):  # somebody else was faster; if not, the next call fails
-            opened.client.create_registered_model(
+    if versions.get_registered_model(connection) is None:
+        with contextlib.suppress(MlflowException):  # another process may have created it; if not, the next call fails
+            connection.client.create_registered_model(
                 REGISTRY_NAME, description="Hand-drawn shapes. `champion` answers; the tags hold the history."
             )
 
 
-def _log_decision(opened: Store, logged: LoggedModelRef, decision: Mapping[str, Any]) -> None:
-    """The decision with all its numbers as an artifact of the run and of the model."""
+def _log_decision(connection: Store, logged: LoggedModelRef, decision: Mapping[str, Any]) -> None:
+    """Log the decision with all its numbers as an artifact of the run and of the model."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "decision.json"
         path.write_text(json.dumps(decision, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-        opened.client.log_artifact(logged.run, str(path), "report")
-        opened.client.log_model_artifact(logged.model, str(path))
-    opened.client.set_tag(logged.run, "outcome", decision["outcome"])
-    opened.client.set_tag(logged.run, "reasons", " ".join(decision["reasons"]))
+        connection.client.log_artifact(logged.run, str(path), "report")
+        connection.client.log_model_artifact(logged.model, str(path))
+    connection.client.set_tag(logged.run, "outcome", decision["outcome"])
+    connection.client.set_tag(logged.run, "reasons", " ".join(decision["reasons"]))
 
 
-def _set_alias(opened: Store, alias: str, number: int) -> None:
-    opened.client.set_registered_model_alias(REGISTRY_NAME, alias, str(number))
+def _set_alias(connection: Store, alias: str, number: int) -> None:
+    connection.client.set_registered_model_alias(REGISTRY_NAME, alias, str(number))
 
 
-def _other_weights_warning(version: ModelVersionRecord, made: PipelineState) -> str | None:
-    if version.weights == made.cnn.weights:
+def _other_weights_warning(version: ModelVersionRecord, state: PipelineState) -> str | None:
+    if version.weights_digest == state.cnn.weights_digest:
         return None
     return (
-        f"version {version.number} has this fingerprint but other weights ({version.weights[:8]}, here "
-        f"{made.cnn.weights[:8]}): it was trained on another machine, which rounds otherwise"
+        f"version {version.number} has this fingerprint but other weights ({version.weights_digest[:8]}, here "
+        f"{state.cnn.weights_digest[:8]}): it was trained on another machine, which rounds otherwise"
     )
 
 
-# --- what a person decides
+# --- decisions of a person
 
 
 def rollback_champion(number: int | None, reason: str) -> RegistryEvent:
-    """Make the previous champion, or an earlier one named by its version, champion again; says so in the history.
+    """Make an earlier champion champion again: the version `number`, or the previous one if it is None.
 
-    Raises RegistryError if there is no such champion.
+    Raises RegistryError if there is no such champion or no reason is given.
     """
     return _move_champion("rollback", number, reason)
 
@@ -188,41 +213,49 @@ def promote_version(number: int, reason: str) -> RegistryEvent:
     return _move_champion("promote", number, reason)
 
 
-def _move_champion(what: str, number: int | None, reason: str) -> RegistryEvent:
+def _move_champion(action: str, number: int | None, reason: str) -> RegistryEvent:
     if not reason.strip():
-        raise RegistryError(f"a {what} needs a reason that can be read later; give one with --reason")
+        raise RegistryError(f"a {action} needs a reason that can be read later; give one with --reason")
     if not store.store_exists():
         raise RegistryError("nothing is registered here yet; run `dvc repro` first")
     try:
-        with store.connect(create=False) as opened, store.store_lock():
-            shelf = apply_pending(opened)
-            version = _find_target(shelf, what, number)
-            before = shelf.aliases.get("champion")
-            event = RegistryEvent(versions.utc_now(), what, version.number, before, version.fingerprint, reason.strip())
-            if before is not None:
-                _set_alias(opened, "previous", before)
-            _set_alias(opened, "champion", version.number)
-            if shelf.aliases.get("challenger") == version.number:
-                opened.client.delete_registered_model_alias(REGISTRY_NAME, "challenger")
-            versions.record_event(opened, event)
+        with store.connect(create=False) as connection, store.store_lock():
+            snapshot = apply_pending(connection)
+            version = _find_target(snapshot, action, number)
+            previous = snapshot.aliases.get("champion")
+            event = RegistryEvent(
+                at=versions.utc_now(),
+                action=action,
+                version=version.number,
+                previous=previous,
+                fingerprint=version.fingerprint,
+                reason=reason.strip(),
+            )
+            if previous is not None:
+                _set_alias(connection, "previous", previous)
+            _set_alias(connection, "champion", version.number)
+            if snapshot.aliases.get("challenger") == version.number:
+                connection.client.delete_registered_model_alias(REGISTRY_NAME, "challenger")
+            versions.record_event(connection, event)
             return event
     except StoreUnavailable as error:
         raise RegistryError(f"nothing was moved: {error}") from None
 
 
-def _find_target(shelf: RegistrySnapshot, what: str, number: int | None) -> ModelVersionRecord:
-    known = ", ".join(str(version.number) for version in shelf.versions) or "none"
+def _find_target(snapshot: RegistrySnapshot, action: str, number: int | None) -> ModelVersionRecord:
+    """The version to become champion. Raises RegistryError if there is none, or it may not."""
+    numbers = ", ".join(str(version.number) for version in snapshot.versions) or "none"
     if number is None:
-        number = shelf.aliases.get("previous")
+        number = snapshot.aliases.get("previous")
         if number is None:
-            raise RegistryError(f"there is no previous champion to go back to; versions: {known}")
-    version = shelf.numbered(number)
+            raise RegistryError(f"there is no previous champion to go back to; versions: {numbers}")
+    version = snapshot.version(number)
     if version is None:
-        raise RegistryError(f"there is no version {number}; versions: {known}")
-    if version.number == shelf.aliases.get("champion"):
-        raise RegistryError(f"version {number} is the champion already; versions: {known}")
-    reigned = {event.version for event in shelf.events if event.what in ("champion", "rollback", "promote")}
-    if what == "rollback" and number not in reigned:
+        raise RegistryError(f"there is no version {number}; versions: {numbers}")
+    if version.number == snapshot.aliases.get("champion"):
+        raise RegistryError(f"version {number} is the champion already; versions: {numbers}")
+    champions = {event.version for event in snapshot.events if event.action in ("champion", "rollback", "promote")}
+    if action == "rollback" and number not in champions:
         raise RegistryError(
             f"version {number} never was champion; `strokewise promote {number} --reason …` makes it so"
         )

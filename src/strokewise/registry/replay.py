@@ -1,78 +1,98 @@
-"""Git and the DVC cache -> an earlier state of the pipeline in a scratch folder, as *register* reads it.
+"""Rebuild MLflow from git and the DVC cache: earlier states of the pipeline are registered one after the other.
 
-A commit's `dvc.lock` says which file of the cache was what then. These files are put together here, so that neither
-the working tree nor a worktree that git would remember is touched, and a kill leaves nothing but scratch.
+The files of a commit are copied into a scratch folder, so that neither the working tree nor git changes, and a killed
+process leaves only scratch.
 """
 
 import contextlib
 import hashlib
-import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from strokewise.errors import RegistryError
-from strokewise.params import parse_yaml
+from strokewise.errors import ParamsError, RegistryError, UserError, one_line
+from strokewise.params import Params, parse_yaml
+from strokewise.registry import artifacts, registration, store
+from strokewise.registry.artifacts import git_output
+from strokewise.registry.promotion import RegistrationOutcome
+from strokewise.registry.store import StoreUnavailable
 from strokewise.support import file_lock
-from strokewise.support.paths import project_root, scratch_dir
+from strokewise.support.paths import PARAMS_FILE, project_root, scratch_dir
 
-DVC_LOCK, PARAMS_YAML = "dvc.lock", "params.yaml"
-REPLAYED_PATHS = ("data/model", "data/baseline", "data/report", "data/paintings")  # what *register* reads of a state
-SKIPPED_PATHS = ("data/paintings/train", "data/paintings/validation")  # and does not
-LINKED_SUFFIX = (
-    ".parquet"  # may be large and is only read; the rest is copied into MLflow, without the cache's permissions
+DVC_LOCK_FILE = "dvc.lock"
+RESTORED_PATHS = (  # all that registering reads
+    "params.yaml",
+    "data/model",
+    "data/baseline",
+    "data/report",
+    "data/paintings/test",
+    "data/paintings/contact-sheet.png",
 )
 
 
 class IncompleteState(Exception):
-    """A commit whose state cannot be put together: why, as the end of a line."""
+    """A commit's state cannot be restored. The message says why, as the end of a line."""
 
 
 @dataclass(frozen=True)
 class StateCommit:
-    """A commit that holds a state of the pipeline; `lock` is git's name of its `dvc.lock`, empty if it has none."""
+    """A commit that holds a state of the pipeline."""
 
     sha: str
     title: str
-    lock: str
-    experiment: str | None = None  # DVC's name of it
+    lock_blob: str  # git's id of its dvc.lock; empty if it has none
+    experiment: str | None = None  # the name that DVC gave it
 
 
-def find_commits(revisions: Sequence[str] = ()) -> list[StateCommit]:
-    """The commits that `revisions` or names of DVC experiments stand for, in that order; if none are given, those of
-    the current branch that changed `dvc.lock`, oldest first, each state once.
+@dataclass(frozen=True)
+class ReplayedState:
+    """What became of a commit's state: an outcome, or the reason why it was skipped."""
 
-    Raises RegistryError where there is no git repository, or no such commit.
+    commit: StateCommit
+    outcome: RegistrationOutcome | None = None
+    skipped: str | None = None
+
+
+def replay(revisions: Sequence[str] = ()) -> Iterator[ReplayedState]:
+    """Register earlier states in MLflow; yields one result a commit, skipped ones included.
+
+    Args:
+        revisions: commits or names of DVC experiments, in the order to register them. If empty, all commits of the
+            current branch that changed `dvc.lock`, oldest first, each state once.
+
+    Raises RegistryError if there is no git repository or no such commit, `MLFLOW_TRACKING_URI` is wrong, or the store
+    fails. Replaying again continues where it stopped.
     """
-    try:
-        _run_git("rev-parse", "--git-dir")
-    except (OSError, subprocess.CalledProcessError):
+    store.store_address()
+    commits = _find_commits(revisions)
+    with _replay_dir() as folder:
+        for commit in commits:
+            yield _replay_commit(commit, folder / commit.sha)
+
+
+def _find_commits(revisions: Sequence[str]) -> list[StateCommit]:
+    root = project_root()
+    if not git_output(root, "rev-parse", "--git-dir"):
         raise RegistryError(
-            f"{project_root()} is no git repository, and sync reads the states from git's history; run it in a checkout"
-        ) from None
+            f"{root} is no git repository, and sync reads the states from git's history; run it in a checkout"
+        )
     if revisions:
         return [_resolve_revision(revision) for revision in revisions]
-    try:
-        found = _run_git("rev-list", "--reverse", "--topo-order", "HEAD", "--", DVC_LOCK).split()
-    except subprocess.CalledProcessError:  # no commit yet
-        return []
-    distinct: dict[str, StateCommit] = {}
-    for commit in map(_describe_commit, found):
-        if commit.lock:
-            distinct.setdefault(commit.lock, commit)
-    return list(distinct.values())
+    shas = git_output(root, "rev-list", "--reverse", "--topo-order", "HEAD", "--", DVC_LOCK_FILE).split()
+    first_of: dict[str, StateCommit] = {}  # by the content of dvc.lock
+    for commit in map(_describe_commit, shas):
+        if commit.lock_blob:
+            first_of.setdefault(commit.lock_blob, commit)
+    return list(first_of.values())
 
 
 def _resolve_revision(revision: str) -> StateCommit:
-    with contextlib.suppress(subprocess.CalledProcessError):
-        return _describe_commit(
-            _run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        )
-    for line in _run_git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+    verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    if sha := git_output(project_root(), *verify, f"{revision}^{{commit}}"):
+        return _describe_commit(sha)
+    experiments = git_output(project_root(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    for line in experiments.splitlines():
         sha, _, name = line.partition(" ")
         if name.rpartition("/")[2] == revision:
             return _describe_commit(sha, revision)
@@ -80,15 +100,18 @@ def _resolve_revision(revision: str) -> StateCommit:
 
 
 def _describe_commit(sha: str, experiment: str | None = None) -> StateCommit:
-    lock = ""
-    with contextlib.suppress(subprocess.CalledProcessError):
-        lock = _run_git("rev-parse", "--verify", "--quiet", f"{sha}:./{DVC_LOCK}")
-    return StateCommit(sha, _run_git("show", "--no-patch", "--format=%s", sha), lock, experiment)
+    root = project_root()
+    return StateCommit(
+        sha=sha,
+        title=git_output(root, "show", "--no-patch", "--format=%s", sha),
+        lock_blob=git_output(root, "rev-parse", "--verify", "--quiet", f"{sha}:./{DVC_LOCK_FILE}"),
+        experiment=experiment,
+    )
 
 
 @contextlib.contextmanager
-def replay_dir() -> Iterator[Path]:
-    """An empty folder for one state after the other, one process at a time; what a killed one left is removed."""
+def _replay_dir() -> Iterator[Path]:
+    """An empty scratch folder, for one process at a time; what a killed process left there is removed."""
     folder = scratch_dir() / "sync"
     with file_lock.exclusive_lock(folder.with_name("sync.lock")):
         shutil.rmtree(folder, ignore_errors=True)
@@ -99,89 +122,63 @@ def replay_dir() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def dvc_cache_dir() -> Path:
-    """Where DVC keeps its files for this project. Raises RegistryError if DVC does not say."""
-    asked = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(asked, cwd=project_root(), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RegistryError(f"`dvc cache dir` says: {' '.join(done.stderr.split())}; run sync in the project's root")
-    return project_root() / done.stdout.strip()
-
-
-def checkout(commit: StateCommit, kept: Path, folder: Path) -> None:
-    """Put the state of `commit` into the new folder `folder`, from git and the DVC cache `kept`.
-
-    Raises Incomplete, saying why, if it is not all there.
-    """
-    if not commit.lock:
-        raise IncompleteState(f"it has no {DVC_LOCK}: the pipeline had not run")
-    outputs = _locked_outputs(commit)
-    in_git = set(_run_git("ls-tree", "-r", "--name-only", commit.sha, "--", *REPLAYED_PATHS).splitlines())
-    files = {path: out for path, out in outputs.items() if path not in in_git}
-    wanted = {inner: file for path, out in files.items() for inner, file in _cache_files(kept, path, out).items()}
-    if missing := [path for path, file in wanted.items() if not file.is_file()]:
-        more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise IncompleteState(
-            f"{missing[0]}{more} not in the DVC cache; `dvc fetch --all-commits` gets them, if they were pushed"
+def _replay_commit(commit: StateCommit, folder: Path) -> ReplayedState:
+    """Restore one state in `folder`, register it and remove it. Raises RegistryError if the store fails."""
+    try:
+        _restore(commit, folder)
+        params = _load_params(folder)
+        state = artifacts.read_state(params.model_dump(), folder, commit.sha, commit.experiment)
+        outcome = registration.register_state(
+            state,
+            params.register_,
+            bootstrap_samples=params.evaluate.bootstrap_samples,
+            seed=params.evaluate.seed,
         )
-    for path, file in wanted.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.suffix == LINKED_SUFFIX:
-            place.symlink_to(file.resolve())
-        else:
-            shutil.copyfile(file, place)
-    for path in [PARAMS_YAML, *sorted(in_git & set(outputs))]:
-        _write_from_git(commit, path, folder / path, outputs.get(path, {}).get("md5"))
+    except (IncompleteState, UserError) as error:
+        return ReplayedState(commit, skipped=str(error).replace(f"{folder}/", ""))
+    except StoreUnavailable as error:
+        raise RegistryError(f"sync stopped at {commit.sha[:8]}: {error}; the same command goes on") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return ReplayedState(commit, outcome=outcome)
 
 
-def _locked_outputs(commit: StateCommit) -> dict[str, Mapping[str, Any]]:
-    """What the stages had made by then, as far as it is read: path -> the entry of `dvc.lock`."""
+def _restore(commit: StateCommit, folder: Path) -> None:
+    """Copy the state of a commit into the new folder `folder`, from git and DVC's local cache.
+
+    Raises IncompleteState if a part is missing.
+    """
+    if not commit.lock_blob:
+        raise IncompleteState(f"it has no {DVC_LOCK_FILE}: the pipeline had not run")
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
+    git_root = git_output(project_root(), "rev-parse", "--show-toplevel")
+    prefix = git_output(project_root(), "rev-parse", "--show-prefix")
+    local_only = {"core": {"remote": ""}}  # missing files are reported, not downloaded one by one
     try:
-        stages = parse_yaml(_run_git("cat-file", "blob", commit.lock))["stages"].values()
-        outputs = {str(out["path"]): out for stage in stages for out in stage.get("outs", ())}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise IncompleteState(f"its {DVC_LOCK} cannot be read") from None
-    return {
-        path: out
-        for path, out in outputs.items()
-        if _is_under(path, REPLAYED_PATHS) and not _is_under(path, SKIPPED_PATHS)
-    }
+        with contextlib.closing(
+            DVCFileSystem(git_root, rev=commit.sha, subrepos=bool(prefix), config=local_only)
+        ) as filesystem:
+            for path in RESTORED_PATHS:
+                try:
+                    filesystem.get(prefix + path, str(folder / path), recursive=True)
+                except (FileNotFoundError, DataIndexDirError):
+                    raise IncompleteState(
+                        f"{path} is not in the DVC cache; `dvc fetch --all-commits` gets it, if it was pushed"
+                    ) from None
+            stages = parse_yaml(filesystem.read_text(prefix + DVC_LOCK_FILE))["stages"].values()
+    except DvcException as error:
+        raise IncompleteState(f"its dvc.yaml or {DVC_LOCK_FILE} cannot be read: {one_line(error)}") from None
+    for out in (out for stage in stages for out in stage.get("outs", ())):
+        path = folder / out["path"]
+        if path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != out["md5"]:
+            raise IncompleteState(f"its {out['path']} is not the one of its {DVC_LOCK_FILE}: they were committed apart")
 
 
-def _is_under(path: str, folders: Sequence[str]) -> bool:
-    return any(PurePosixPath(path).is_relative_to(folder) for folder in folders)
-
-
-def _cache_files(kept: Path, path: str, out: Mapping[str, Any]) -> dict[str, Path]:
-    """The files of an output and where in the cache each lies; a folder's listing stands for it if that is missing."""
-    digest = str(out.get("md5", ""))
-    place = _cache_path(kept, digest, out)
-    if not digest.endswith(".dir") or not place.is_file():
-        return {path: place}
-    listed = json.loads(place.read_text(encoding="utf-8"))
-    return {f"{path}/{file['relpath']}": _cache_path(kept, file["md5"], out) for file in listed}
-
-
-def _cache_path(kept: Path, digest: str, out: Mapping[str, Any]) -> Path:
-    """DVC 3's place for a digest; an entry that does not name its hash is older, and so is its place."""
-    return (kept / "files" / "md5" if "hash" in out else kept) / (digest[:2] or "-") / (digest[2:] or "-")
-
-
-def _write_from_git(commit: StateCommit, path: str, place: Path, digest: str | None) -> None:
-    """A file that git keeps. One that is not the file of `dvc.lock` belongs to another state."""
+def _load_params(folder: Path) -> Params:
     try:
-        content = subprocess.run(
-            ["git", "show", f"{commit.sha}:./{path}"], cwd=project_root(), capture_output=True, check=True
-        ).stdout
-    except subprocess.CalledProcessError:
-        raise IncompleteState(f"it has no {path}") from None
-    if digest is not None and digest != hashlib.md5(content, usedforsecurity=False).hexdigest():
-        raise IncompleteState(f"its {path} is not the one of its {DVC_LOCK}: they were committed apart")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-
-
-def _run_git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=project_root(), capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+        return Params.load(folder / PARAMS_FILE)
+    except ParamsError as error:
+        raise IncompleteState(f"{error}; only the strokewise of that commit can register it") from None

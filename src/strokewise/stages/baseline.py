@@ -34,7 +34,7 @@ def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: i
     training_set = load_training_set(params.network.image_size, paintings_per_shape)
     paintings = training_set.split
     _check_enough(paintings.labels, paintings.shapes, settings.folds)
-    limits = augment_limits(training_set.factors, paintings.labels, training_set.drawings)  # those of the CNN
+    limits = augment_limits(training_set.factors, paintings.labels, training_set.num_drawings)  # those of the CNN
     copies = augmented.augmented_copies(paintings.pictures, settings.augmented_copies, settings.seed, limits)
     trials = selection.cross_validate(paintings.pictures, paintings.labels, copies, settings.folds, settings.seed)
     chosen = selection.best_trial(trials)

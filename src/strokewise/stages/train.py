@@ -91,7 +91,7 @@ def train(
                 _resume(state, scratch, fingerprint, context)
                 if context.is_main:
                     _announce(model_config, state.history, on_start)
-                limits = augment_limits(training_set.factors, train_split.labels, training_set.drawings)
+                limits = augment_limits(training_set.factors, train_split.labels, training_set.num_drawings)
                 with _explain_memory_errors():
                     trainer.fit(
                         state,

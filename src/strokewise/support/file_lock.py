@@ -1,9 +1,9 @@
-"""One at a time: an advisory file lock for whole processes, from Python and from the Makefile.
+"""Advisory file lock between processes, for Python and for the Makefile.
 
-    python -P locking.py LOCKFILE COMMAND...     hold LOCKFILE, then become COMMAND, which keeps holding it
+    python -P file_lock.py LOCKFILE COMMAND...     lock LOCKFILE, then replace this process by COMMAND
 
-The kernel drops the lock with the last process that holds it, also after `kill -9`: a lock is never stale.
-Only the standard library is used, so that the Makefile can call this file before anything is installed.
+The kernel releases the lock when the last process that holds it ends, also after `kill -9`: a lock is never stale.
+Only the standard library is used, because the Makefile runs this file before anything is installed.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def acquire(path: Path) -> int:
-    """Wait until this process holds `path` and return the open descriptor; says on stderr whom it waits for."""
+def acquire_lock(path: Path) -> int:
+    """Wait until this process holds the lock, and return its file descriptor; prints on stderr whom it waits for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -32,8 +32,8 @@ def acquire(path: Path) -> int:
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold `path` for the length of the block; others wait."""
-    descriptor = acquire(path)
+    """Hold the lock at `path` during the block; other processes wait."""
+    descriptor = acquire_lock(path)
     try:
         yield
     finally:
@@ -41,11 +41,11 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> None:
-    """Take the lock, then replace this process by the command: no parent stays behind to be killed alone."""
-    lock, *command = arguments
-    os.set_inheritable(acquire(Path(lock)), True)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it: the command's pipes would complain of each other
-    os.execvp(command[0], command)  # noqa: S606 - the Makefile's own words
+    """Lock the file, then replace this process by the command, so that killing the command releases the lock."""
+    path, *command = arguments
+    os.set_inheritable(acquire_lock(Path(path)), True)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
+    os.execvp(command[0], command)  # noqa: S606 - the Makefile's own command
 
 
 if __name__ == "__main__":

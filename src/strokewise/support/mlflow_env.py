@@ -1,4 +1,4 @@
-"""MLflow quiet and impatient, for the length of a block: its environment variables, and only its errors are shown."""
+"""MLflow with short timeouts, and silent except for errors, during a block."""
 
 import contextlib
 import logging
@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 
-# Set for the block unless the user has set them. MLflow itself would wait 2 minutes, 8 times over.
+# Set during the block unless the user has set them. MLflow's own timeout is 2 minutes, tried 8 times.
 CLIENT_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -19,25 +19,25 @@ CLIENT_ENVIRONMENT = {
 
 @contextlib.contextmanager
 def client_environment() -> Iterator[None]:
-    """`CLIENT_ENVIRONMENT` for the length of the block; the user's own values win."""
-    ours = {name: value for name, value in CLIENT_ENVIRONMENT.items() if name not in os.environ}
-    os.environ.update(ours)
+    """Set `CLIENT_ENVIRONMENT` during the block; variables that the user has set stay as they are."""
+    unset = {name: value for name, value in CLIENT_ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(unset)
     try:
         yield
     finally:
-        for name in ours:
+        for name in unset:
             os.environ.pop(name, None)
 
 
 @contextlib.contextmanager
 def errors_only() -> Iterator[None]:
-    """Show only errors of MLflow and Alembic, and no warnings.
+    """Show only errors of MLflow and Alembic, and no Python warnings, during the block.
 
     Importing MLflow sets up logging and warnings anew: use one block for the import and another after it.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(record=True):  # a filter is not enough: MLflow sets its own over it
+    with warnings.catch_warnings(record=True):  # a filter is not enough: MLflow adds its own
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Where things lie in a checkout, all relative to its root, and which root that is."""
+"""The files and folders of a checkout, relative to its root, and which root that is."""
 
 import os
 from pathlib import Path
@@ -13,18 +13,18 @@ CURVE_DIR = Path("data/curve")
 DRAWINGS_DIR = Path("data/drawings")
 TRAIN_DRAWINGS_DIR = Path("data/drawings-train")
 SCRATCH_DIR = Path(".strokewise")
-HISTORY_FILE = "history.csv"  # of a model folder, and of a training that goes on
-TRAINING_FILE = "training.json"  # what a training that goes on trains
+HISTORY_FILE = "history.csv"  # of a model folder and of an unfinished training
+TRAINING_FILE = "training.json"  # of an unfinished training: what it trains
 
 
 def project_root() -> Path:
-    """The checkout that the user works in: DVC's root where a stage runs under DVC, else the working directory.
+    """The user's checkout: DVC's root where a stage runs under DVC, else the working directory.
 
-    A queued DVC experiment runs in a copy that is thrown away; the store and the scratch stay in the user's checkout.
+    A queued DVC experiment runs in a temporary copy; the MLflow store and the scratch folder stay in the checkout.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 def scratch_dir() -> Path:
-    """The git-ignored folder for checkpoints, locks and unfinished work of this checkout."""
+    """The git-ignored folder of the checkout for checkpoints, locks and unfinished work."""
     return project_root() / SCRATCH_DIR

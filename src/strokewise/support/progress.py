@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar on a terminal, a plain line now and then elsewhere. Always on stderr."""
+"""Progress and warnings on stderr: a bar on a terminal, else a plain line at intervals."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,19 +7,25 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-T = TypeVar("T")
-LINE_INTERVAL_S = 10.0  # without a terminal (CI, a log file): seconds between two lines
+Item = TypeVar("Item")
+LINE_INTERVAL_S = 10.0  # between two plain lines, where there is no terminal (CI, a log file)
 
 
 @contextmanager
 def progress_bar(total: int, what: str, unit: str, silent: bool = False, done: int = 0) -> Iterator["tqdm[Any]"]:
-    """A progress bar over `total` `unit`s with rate and time left; call `.update(n)` and `.set_postfix_str(s)`.
+    """Yield a tqdm bar with rate and time left; call its `update(n)` and `set_postfix_str(text)`.
 
-    What was `done` before, by a run that was broken off, counts neither as work nor as time.
-    Without a terminal it prints a plain line at most every ten seconds, and one at the end.
+    Without a terminal it prints a plain line at most every `LINE_INTERVAL_S`, and one at the end.
+
+    Args:
+        total: number of units of work.
+        what: label of the bar.
+        unit: name of a unit, in the plural.
+        silent: print nothing.
+        done: units that an earlier, interrupted run completed; they count towards `total` but not towards the rate.
     """
     terminal = sys.stderr.isatty()
-    shown: tqdm[Any] = tqdm(
+    bar: tqdm[Any] = tqdm(
         total=total,
         initial=done,
         desc=what,
@@ -33,20 +39,25 @@ def progress_bar(total: int, what: str, unit: str, silent: bool = False, done: i
         dynamic_ncols=terminal,
         bar_format=None if terminal else "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
     )
-    with shown:
-        yield shown
+    with bar:
+        yield bar
 
 
-def track(items: Iterable[T], total: int, what: str, unit: str) -> Iterator[T]:
-    """Pass `items` on, showing how many of `total` have gone by."""
-    with progress_bar(total, what, unit) as shown:
+def track(items: Iterable[Item], total: int, what: str, unit: str) -> Iterator[Item]:
+    """Yield `items` and show a progress bar; `total` is their number, the rest as for `progress_bar`."""
+    with progress_bar(total, what, unit) as bar:
         for item in items:
             yield item
-            shown.update(1)
+            bar.update(1)
+
+
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    print(f"strokewise: warning: {message}", file=sys.stderr, flush=True)
 
 
 class _LineStream:
-    """A text stream for tqdm that turns its redrawn line (`\\r...`) into plain lines."""
+    """A text stream that turns tqdm's redrawn line (`\\r...`) into plain lines on stderr."""
 
     def write(self, text: str) -> None:
         line = text.strip("\r\n \x1b[A")
@@ -55,8 +66,3 @@ class _LineStream:
 
     def flush(self) -> None:
         sys.stderr.flush()
-
-
-def warn(message: str) -> None:
-    """Print a warning on stderr."""
-    print(f"strokewise: warning: {message}", file=sys.stderr, flush=True)

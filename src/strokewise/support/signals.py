@@ -1,8 +1,8 @@
-"""Ctrl-C: heeded wherever it strikes, exit code 130, nothing half-made left. Only the standard library.
+"""Exit with 130 on SIGINT (Ctrl-C), even where a library swallows it. Only the standard library.
 
-Python raises KeyboardInterrupt between any two steps of a program, and there it can get lost: a C extension that is
-being imported makes an ImportError of it, a destructor swallows it, a library takes it for something else. So we note
-that it came: whatever surfaces afterwards is the Ctrl-C, and as long as nothing surfaces it is raised again.
+Python raises KeyboardInterrupt between any two instructions, and it can get lost there: importing a C extension turns
+it into an ImportError, a destructor swallows it, a library catches it. So the handler records that SIGINT came:
+whatever exception surfaces afterwards is treated as the interrupt, and until one surfaces it is raised again.
 """
 
 import contextlib
@@ -16,34 +16,34 @@ from types import FrameType
 from typing import NoReturn
 
 SIGINT_EXIT_CODE = 130
-RERAISE_INTERVAL_S = 0.1  # seconds until it is raised again if it was lost
-DUPLICATE_WINDOW_S = 1.0  # seconds within which a second one is the first, come by another way: torchrun passes it on
+RERAISE_INTERVAL_S = 0.1  # until KeyboardInterrupt is raised again if it was lost
+DUPLICATE_WINDOW_S = 1.0  # a second SIGINT within this time is the first, received twice: torchrun passes it on
 EXTENSION_LOADER_CODE = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
 def exit_on_sigint(work: Callable[[], None]) -> None:
-    """Call `work`, in the main thread; a Ctrl-C in it ends this process with 130, a second one at once.
+    """Call `work` in the main thread; SIGINT ends this process with 130 after its clean-up, a second SIGINT at once.
 
-    What `work` raises without one is passed on. When it has ended, all is done and decided: a Ctrl-C while Python
-    closes down changes nothing. One that is ignored from the start (`nohup`, `&` in a script) stays ignored.
+    Without a SIGINT, exceptions of `work` are passed on. After `work`, while Python shuts down, SIGINT is ignored.
+    If SIGINT was ignored from the start (`nohup`, `&` in a script) it stays ignored.
     """
-    came: list[float] = []
-    over = False
+    interrupts: list[float] = []  # time of the first
+    finished = False
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if over:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if finished:
             return
         if number == signal.SIGINT:
-            if came and time.monotonic() - came[0] > DUPLICATE_WINDOW_S:
+            if interrupts and time.monotonic() - interrupts[0] > DUPLICATE_WINDOW_S:
                 _exit_now()
-            if came:
+            if interrupts:
                 return
-            came.append(time.monotonic())
-            sys.unraisablehook = lambda _: None  # one that a destructor swallows is no news: it is raised again
+            interrupts.append(time.monotonic())
+            sys.unraisablehook = lambda _: None  # no report if a destructor swallows it: it is raised again
             signal.setitimer(signal.ITIMER_REAL, RERAISE_INTERVAL_S, RERAISE_INTERVAL_S)
-        elif sys.exc_info()[0] is not None:  # something is being handled: it is on its way, let it tidy up
+        elif sys.exc_info()[0] is not None:  # an exception is being handled: let the clean-up finish
             return
-        if not _is_loading_extension(frame):  # some crash half-loaded; the timer asks again
+        if not _is_loading_extension(frame):  # an extension loaded by half may crash; the timer tries again
             raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -51,16 +51,16 @@ def exit_on_sigint(work: Callable[[], None]) -> None:
         return
     try:
         try:
-            signal.signal(signal.SIGALRM, note)
-            signal.signal(signal.SIGINT, note)
+            signal.signal(signal.SIGALRM, handle)
+            signal.signal(signal.SIGINT, handle)
             work()
         finally:
-            over = True
+            finished = True
             signal.signal(signal.SIGINT, signal.SIG_IGN)
     except BaseException:
-        if not came:
+        if not interrupts:
             raise
-    if came:
+    if interrupts:
         _exit_now()
 
 
@@ -73,7 +73,7 @@ def _is_loading_extension(frame: FrameType | None) -> bool:
 
 
 def _exit_now() -> NoReturn:
-    """End the process here: closing down in order would run the ends of what is half-loaded and wait for threads."""
+    """Exit without Python's shutdown, which would run exit handlers of half-loaded modules and wait for threads."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(Exception):

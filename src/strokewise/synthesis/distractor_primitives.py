@@ -1,6 +1,6 @@
-"""Doodles drawn from nothing: chance in, polylines out.
+"""Distractors that need no catalogue: a random generator in, polylines out.
 
-KINDS[name](rng) -> [(points (n,) complex x + iy, whether closed), ...], in any frame, y down
+Each function of `PRIMITIVES` returns a list of (points (n,) complex x + iy, whether closed), in any frame, y down.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from strokewise.synthesis.strokes import Points
 
 Polylines = list[tuple[Points, bool]]
 Rng = np.random.Generator
-LETTERS = {  # strokes on a grid 4 wide and 6 high, y down; letters that could be taken for a shape are left out
+LETTERS = {  # strokes on a grid of 4 × 6, each point as "xy"; letters that resemble a shape are left out
     "A": "06 20 46,13 33", "B": "00 06 35 44 33 03,00 20 31 33", "E": "40 00 06 46,03 33", "F": "40 00 06,03 33",
     "G": "41 20 02 04 26 45 43 23", "H": "00 06,40 46,03 43", "J": "40 45 26 05", "K": "00 06,40 03 46",
     "L": "00 06 46", "M": "06 00 24 40 46", "N": "06 00 46 40", "P": "06 00 30 41 32 03",
@@ -23,94 +23,91 @@ LETTERS = {  # strokes on a grid 4 wide and 6 high, y down; letters that could b
 }  # fmt: skip
 
 
-def ellipse_arc(middle: complex, rx: float, ry: float, start: float, stop: float) -> Points:
-    """Part of an ellipse, angles in degrees clockwise from the right."""
+def ellipse_arc(centre: complex, rx: float, ry: float, start: float, stop: float) -> Points:
+    """An arc (40,) of an ellipse, from `start` to `stop` degrees, clockwise from the right."""
     angle = np.radians(np.linspace(start, stop, 40))
-    return middle + rx * np.cos(angle) + 1j * ry * np.sin(angle)
+    return centre + rx * np.cos(angle) + 1j * ry * np.sin(angle)
 
 
-def ellipse(middle: complex, rx: float, ry: float) -> tuple[Points, bool]:
-    """An ellipse."""
-    return ellipse_arc(middle, rx, ry, 0, 360), True
+def ellipse(centre: complex, rx: float, ry: float) -> tuple[Points, bool]:
+    """A whole ellipse, as a closed polyline."""
+    return ellipse_arc(centre, rx, ry, 0, 360), True
 
 
 def scribble(rng: Rng) -> Polylines:
-    """Up and down, round and round, wherever the hand goes."""
-    knots = int(rng.integers(5, 14))
-    return [
-        (_catmull_rom(_random_walk(rng, knots).cumsum() if rng.random() < 0.5 else _random_walk(rng, knots)), False)
-    ]
+    """A smooth curve through random points or along a random walk."""
+    count = int(rng.integers(5, 14))
+    is_walk = rng.random() < 0.5
+    points = rng.standard_normal(2 * count).view(np.complex128)
+    return [(_catmull_rom(points.cumsum() if is_walk else points), False)]
 
 
 def letters(rng: Rng) -> Polylines:
     """One to three letters or digits."""
     lines: Polylines = []
-    for place in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        text = LETTERS[list(LETTERS)[int(rng.integers(len(LETTERS)))]]
-        for stroke in text.split(","):
-            points = np.array([complex(int(word[0]) + 5.5 * place, int(word[1])) for word in stroke.split()])
+    for position in range(int(rng.choice([1, 1, 1, 2, 3]))):
+        letter = LETTERS[list(LETTERS)[int(rng.integers(len(LETTERS)))]]
+        for stroke in letter.split(","):
+            points = np.array([complex(int(x) + 5.5 * position, int(y)) for x, y in stroke.split()])
             lines += [(_catmull_rom(points) if rng.random() < 0.3 and len(points) > 3 else points, False)]
     return lines
 
 
 def marks(rng: Rng) -> Polylines:
-    """One to four lines one below the other, bent a little."""
+    """One to four slightly bent lines, one below the other."""
     lines: Polylines = []
     for row in range(int(rng.integers(1, 5))):
         start = complex(rng.uniform(-0.6, 0.6), 1.2 * row)
-        way = complex(rng.uniform(0.3, 1), rng.uniform(-0.4, 0.4))
+        chord = complex(rng.uniform(0.3, 1), rng.uniform(-0.4, 0.4))
         t = np.linspace(0, 1, 12)
-        lines += [(start + way * (t + 1j * rng.normal(0, 0.15) * 4 * t * (1 - t)), False)]
+        lines += [(start + chord * (t + 1j * rng.normal(0, 0.15) * 4 * t * (1 - t)), False)]
     return lines
 
 
 def zigzag(rng: Rng) -> Polylines:
-    """Up and down in corners, as mountains, or ever on, as stairs."""
-    n, wide = int(rng.integers(3, 9)), float(rng.uniform(0.5, 1.2))
+    """A zigzag, or stairs."""
+    n, width = int(rng.integers(3, 9)), float(rng.uniform(0.5, 1.2))
     if rng.random() < 0.3:
         step = complex(0, rng.uniform(0.4, 1)) * np.exp(1j * rng.uniform(-0.2, 0.2))
-        return [(np.array([0j, *np.tile([wide, step], n)]).cumsum(), False)]
-    return [(wide * np.arange(n) + 1j * (np.arange(n) % 2 + rng.uniform(-0.2, 0.2, n)), False)]
+        return [(np.array([0j, *np.tile([width, step], n)]).cumsum(), False)]
+    return [(width * np.arange(n) + 1j * (np.arange(n) % 2 + rng.uniform(-0.2, 0.2, n)), False)]
 
 
 def wave(rng: Rng) -> Polylines:
-    """A wave, a few hills long."""
+    """A sine wave of one to four periods."""
     t = np.linspace(0, float(rng.uniform(1.2, 4)), 90)
     return [(t + 1j * rng.uniform(0.15, 0.5) * np.sin(2 * np.pi * (t + rng.random())), False)]
 
 
 def spiral(rng: Rng) -> Polylines:
-    """From the middle outwards, at least twice round."""
+    """A spiral from the centre outwards, with more than two turns."""
     t = np.linspace(0.03, 1, 140)
     return [(t * np.exp(2j * np.pi * (t * float(rng.uniform(2.2, 4.5)) + rng.random())), False)]
 
 
 def coil(rng: Rng) -> Polylines:
-    """Loops in a row, as a spring."""
+    """Loops in a row, like a spring."""
     t = np.linspace(0, float(rng.integers(3, 7)), 150)
-    wide = float(rng.uniform(0.25, 0.5))
-    return [(0.5 * t + wide * np.cos(2 * np.pi * t) + 0.6j * np.sin(2 * np.pi * t), False)]
+    radius = float(rng.uniform(0.25, 0.5))
+    return [(0.5 * t + radius * np.cos(2 * np.pi * t) + 0.6j * np.sin(2 * np.pi * t), False)]
 
 
 def arch(rng: Rng) -> Polylines:
-    """A round arch of some thickness, on feet, or going on as a horseshoe."""
+    """The outline of a thick round arch, either on feet or as a horseshoe."""
     inner = float(rng.uniform(0.35, 0.65))
     if rng.random() < 0.4:
-        past = float(rng.uniform(0, 35))
-        return [
-            _closed_polyline(
-                ellipse_arc(0j, 1, 1, 180 - past, 360 + past), ellipse_arc(0j, inner, inner, 360 + past, 180 - past)
-            )
-        ]
+        excess = float(rng.uniform(0, 35))  # degrees beyond a half circle, at each end
+        start, stop = 180 - excess, 360 + excess
+        return [_closed_polyline(ellipse_arc(0j, 1, 1, start, stop), ellipse_arc(0j, inner, inner, stop, start))]
     foot = 1j * rng.uniform(0.06, 0.8)
     outside, inside = ellipse_arc(0j, 1, 1, 180, 360), ellipse_arc(0j, inner, inner, 360, 180)
     return [_closed_polyline([-1 + foot], outside, [1 + foot, inner + foot], inside, [-inner + foot])]
 
 
 def regular_polygon(rng: Rng, corners: int) -> Polylines:
-    """A regular polygon, some squeezed or stretched."""
-    around = np.exp(1j * (2 * np.pi * np.arange(corners) / corners - np.pi / 2))
-    return [_closed_polyline(around.real + 1j * np.exp(rng.uniform(-0.7, 0.4)) * around.imag)]
+    """A regular polygon, stretched vertically by a random factor."""
+    points = np.exp(1j * (2 * np.pi * np.arange(corners) / corners - np.pi / 2))
+    return [_closed_polyline(points.real + 1j * np.exp(rng.uniform(-0.7, 0.4)) * points.imag)]
 
 
 def ell(rng: Rng) -> Polylines:
@@ -126,7 +123,7 @@ def ell(rng: Rng) -> Polylines:
 
 
 def cube(rng: Rng) -> Polylines:
-    """A box seen from above and from one side, with or without its hidden edges."""
+    """A box seen from above and from one side, with or without hidden edges."""
     w, h = rng.uniform(0.4, 1.2, 2).tolist()
     back = complex(float(rng.uniform(0.2, 0.6)) * (1 if rng.random() < 0.5 else -1), -float(rng.uniform(0.15, 0.5)))
     front = np.array([0, w, w + 1j * h, 1j * h])
@@ -139,37 +136,37 @@ def cube(rng: Rng) -> Polylines:
 
 
 def cylinder(rng: Rng) -> Polylines:
-    """A tin, its lid seen from above."""
-    flat, foot = float(rng.uniform(0.15, 0.4)), 1j * rng.uniform(0.5, 2.2)
-    bottom = ellipse_arc(foot, 1, flat, 180, 0)
+    """A cylinder whose top is seen from above."""
+    ry, base = float(rng.uniform(0.15, 0.4)), 1j * rng.uniform(0.5, 2.2)
+    bottom = ellipse_arc(base, 1, ry, 180, 0)
     if rng.random() < 0.4:
-        return [ellipse(0j, 1, flat), (np.array([-1, *bottom, 1]), False)]
-    sides = [(np.array([side, side + foot]), False) for side in (-1, 1)]
-    return [ellipse(0j, 1, flat), *sides, (bottom, False)]
+        return [ellipse(0j, 1, ry), (np.array([-1, *bottom, 1]), False)]
+    sides = [(np.array([x, x + base]), False) for x in (-1, 1)]
+    return [ellipse(0j, 1, ry), *sides, (bottom, False)]
 
 
 def cone(rng: Rng) -> Polylines:
-    """A cone on its base, or an ice-cream one on its tip."""
+    """A cone on its base or on its tip."""
     tip = 1j * rng.uniform(1.0, 2.5) * (1 if rng.random() < 0.5 else -1)
     return [ellipse(0j, 1, float(rng.uniform(0.15, 0.4))), (np.array([-1, tip, 1]), False)]
 
 
 def pyramid(rng: Rng) -> Polylines:
-    """Two faces of a pyramid."""
+    """A pyramid, two of its faces visible."""
     low = float(rng.uniform(0.1, 0.4))
     tip, front = -1j * rng.uniform(1.0, 2.0), complex(rng.uniform(0.1, 0.7), low)
     return [_closed_polyline([tip, -1, front, 1 - 0.5j * low]), (np.array([tip, front]), False)]
 
 
 def eight(rng: Rng) -> Polylines:
-    """A figure eight, one loop often larger."""
+    """A figure eight, often with one loop larger than the other."""
     t = np.linspace(0, 2 * np.pi, 100)
     size = 1 + float(rng.uniform(-0.3, 0.3)) * np.sign(np.sin(t))
     return [((0.5 * np.sin(2 * t) + 1j * np.sin(t)) * size, True)]
 
 
 def angle(rng: Rng) -> Polylines:
-    """Two or three lines that meet and enclose nothing."""
+    """Two or three connected straight lines that enclose nothing."""
     a, b = rng.uniform(0.4, 1.2, 2).tolist()
     corners = [a, 0j, b * np.exp(1j * rng.uniform(0.5, 2.4))]
     if rng.random() < 0.3:
@@ -177,13 +174,13 @@ def angle(rng: Rng) -> Polylines:
     return [(np.array(corners), False)]
 
 
-def curve(rng: Rng) -> Polylines:
-    """An arc that is far from closing."""
+def open_arc(rng: Rng) -> Polylines:
+    """An arc of an ellipse, far from closed."""
     return [(ellipse_arc(0j, 1, float(rng.uniform(0.4, 1.0)), 0, float(rng.uniform(60, 215))), False)]
 
 
 def grid(rng: Rng) -> Polylines:
-    """A window, table or fence: a box with lines across."""
+    """A rectangle divided by lines, like a window or a table."""
     h, columns, rows = 1j * rng.uniform(0.4, 1.5), int(rng.integers(1, 4)), int(rng.integers(0, 3))
     down: Polylines = [(np.array([0j, h]) + complex(i / (columns + 1)), False) for i in range(1, columns + 1)]
     over: Polylines = [(np.array([0j, 1.0]) + h * (i / (rows + 1)), False) for i in range(1, rows + 1)]
@@ -191,11 +188,11 @@ def grid(rng: Rng) -> Polylines:
 
 
 def flower(rng: Rng) -> Polylines:
-    """A cloud or blossom: bumps all round."""
-    bumps, deep, high = int(rng.integers(4, 9)), float(rng.uniform(0.12, 0.35)), float(rng.uniform(0.5, 1))
+    """A flower or cloud: a closed line of bumps."""
+    bumps, depth, height = int(rng.integers(4, 9)), float(rng.uniform(0.12, 0.35)), float(rng.uniform(0.5, 1))
     t = np.linspace(0, 2 * np.pi, 160)
-    r = 1 + deep * np.abs(np.sin(bumps * t / 2))
-    return [(r * np.cos(t) + 1j * high * r * np.sin(t), True)]
+    r = 1 + depth * np.abs(np.sin(bumps * t / 2))
+    return [(r * np.cos(t) + 1j * height * r * np.sin(t), True)]
 
 
 def _closed_polyline(*corners: Points | list[complex]) -> tuple[Points, bool]:
@@ -203,22 +200,35 @@ def _closed_polyline(*corners: Points | list[complex]) -> tuple[Points, bool]:
     return np.append(joined, joined[0]), True
 
 
-def _random_walk(rng: Rng, count: int) -> Points:
-    return rng.standard_normal(2 * count).view(np.complex128)
-
-
 def _catmull_rom(knots: Points) -> Points:
     """A Catmull-Rom curve through the knots (n,)."""
     padded = np.concatenate([knots[:1], knots, knots[-1:]])
     t = np.linspace(0, 1, 12, endpoint=False)[:, None]
     a, b, c, d = (padded[i : len(padded) - 3 + i] for i in range(4))
-    bent = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-    return np.append(bent.T.reshape(-1), knots[-1])
+    curve = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    return np.append(curve.T.reshape(-1), knots[-1])
 
 
-PRIMITIVES: dict[str, Callable[[Rng], Polylines]] = {
-    **{kind.__name__: kind for kind in (scribble, letters, marks, zigzag, wave, spiral, coil, arch, ell, cube)},
-    **{kind.__name__: kind for kind in (cylinder, cone, pyramid, eight, angle, curve, grid, flower)},
-    "pentagon": lambda rng: regular_polygon(rng, 5),
-    "octagon": lambda rng: regular_polygon(rng, 8),
+PRIMITIVES: dict[str, tuple[Callable[[Rng], Polylines], float]] = {
+    "scribble": (scribble, 2),
+    "letters": (letters, 2),
+    "marks": (marks, 1.5),
+    "zigzag": (zigzag, 1),
+    "wave": (wave, 1),
+    "spiral": (spiral, 1),
+    "coil": (coil, 0.5),
+    "arch": (arch, 3),
+    "ell": (ell, 1),
+    "cube": (cube, 4.5),
+    "cylinder": (cylinder, 4.5),
+    "cone": (cone, 1),
+    "pyramid": (pyramid, 1),
+    "eight": (eight, 0.7),
+    "angle": (angle, 1.5),
+    "curve": (open_arc, 1),
+    "grid": (grid, 1.5),
+    "flower": (flower, 0.7),
+    "pentagon": (lambda rng: regular_polygon(rng, 5), 3),
+    "octagon": (lambda rng: regular_polygon(rng, 8), 0.4),
 }
+"""The kinds that contain no shape, each with its weight: how often it is drawn, relative to all other kinds."""

@@ -1,9 +1,8 @@
-"""What is none of the shapes, for `other`: ideal strokes out, which the hand then draws like any shape's.
+"""Drawings that are none of the shapes, for the class `other`: a random kind → ideal strokes, drawn like any outline's.
 
-    doodle(catalogue, lot, rng) -> Doodle(kind, names of the shapes in it, Strokes)
-
-A kind that carries the name of a shape in the catalogue is left out: with a folder `pentagon`, pentagons are no
-doodles. Here are the kinds that are made of shapes; those that are drawn from nothing are in `distractor_primitives.py`.
+A kind with the name of a shape in the catalogue is left out: where there is a folder `pentagon`, no pentagon is drawn
+as a distractor. This file holds the kinds that are composed of the catalogue's shapes; `distractor_primitives.py` holds
+those that need none.
 """
 
 from collections.abc import Callable
@@ -11,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from strokewise.synthesis import distractor_primitives
-from strokewise.synthesis.distractor_primitives import Polylines
+from strokewise.synthesis.distractor_primitives import PRIMITIVES, Polylines, ellipse, ellipse_arc
 from strokewise.synthesis.outlines import Catalogue
 from strokewise.synthesis.strokes import (
     EdgeList,
@@ -23,68 +21,83 @@ from strokewise.synthesis.strokes import (
     split_at_corners,
 )
 
+MAX_TURN_DEG = {
+    "letters": 15.0,
+    "face": 30.0,
+    "cube": 20.0,
+    "cylinder": 20.0,
+    "cone": 30.0,
+    "pyramid": 20.0,
+    "grid": 30.0,
+}
+"""Largest rotation of these kinds in degrees, either way; the others may be rotated by any angle."""
+
 
 @dataclass(frozen=True, eq=False)
 class Distractor:
-    """What is none of the shapes, as a hand is to draw it."""
+    """A drawing that is none of the shapes, before the hand draws it."""
 
     kind: str
     contains: str
-    """Names of the shapes that it is made of, in the order of drawing, with a + between; empty for none."""
+    """Names of the shapes that it is composed of, in drawing order, joined by +; empty if none."""
     strokes: Strokes
 
 
-def sample_distractor(catalogue: Catalogue, lot: float, rng: np.random.Generator) -> Distractor:
-    """One doodle, of the kind that `lot` from [0, 1) falls on; those that contain shapes are more frequent."""
-    composed = {kind: weight for kind, (_, weight) in COMPOSED_WEIGHTS.items() if any(catalogue.outlines)}
-    kinds = {kind: weight for kind, weight in {**composed, **PRIMITIVE_WEIGHTS}.items() if kind not in catalogue.shapes}
-    bounds = np.cumsum(list(kinds.values()))
-    kind = list(kinds)[int(np.searchsorted(bounds[:-1], lot * bounds[-1], side="right"))]
-    if kind not in COMPOSED_WEIGHTS:
-        return Distractor(kind, "", assemble_strokes(_to_edges(distractor_primitives.PRIMITIVES[kind](rng))))
-    shapes = ShapeSampler(catalogue)
-    pieces = COMPOSED_WEIGHTS[kind][0](shapes, rng)
-    return Distractor(kind, "+".join(shapes.drawn), assemble_strokes(pieces))
+def sample_distractor(catalogue: Catalogue, uniform: float, rng: np.random.Generator) -> Distractor:
+    """A random distractor; `uniform`, from [0, 1), selects its kind, in proportion to the kinds' weights."""
+    composed = COMPOSED if any(catalogue.outlines) else {}
+    weights = {name: weight for name, (_, weight) in (composed | PRIMITIVES).items() if name not in catalogue.shapes}
+    bounds = np.cumsum(list(weights.values()))
+    kind = list(weights)[int(np.searchsorted(bounds[:-1], uniform * bounds[-1], side="right"))]
+    if kind in PRIMITIVES:
+        draw_primitive, _ = PRIMITIVES[kind]
+        return Distractor(kind, "", assemble_strokes(_to_edges(draw_primitive(rng))))
+    compose, _ = COMPOSED[kind]
+    sampler = ShapeSampler(catalogue)
+    pieces = compose(sampler, rng)
+    return Distractor(kind, "+".join(sampler.names), assemble_strokes(pieces))
 
 
 class ShapeSampler:
-    """The shapes of a catalogue to make doodles of, and which of them were drawn."""
+    """Samples outlines of a catalogue and records the names of their shapes, in order, in `names`."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         named = zip(catalogue.shapes, catalogue.outlines, strict=True)
-        self._all = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
-        self.drawn: list[str] = []
+        self._strokes = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
+        self.names: list[str] = []
 
-    def draw(self, rng: np.random.Generator) -> list[EdgeList]:
-        """One of them, stretched a little; what is easy is doodled more."""
-        simple = np.cumsum([1 / len(strokes.first) for _, strokes in self._all])
-        shape, strokes = self._all[int(np.searchsorted(simple[:-1], rng.random() * simple[-1]))]
-        self.drawn.append(shape)
-        wide, high = np.exp(rng.uniform(-0.5, 0.5, 2))
-        points = wide * strokes.points.real + 1j * high * strokes.points.imag
-        edges = [points[a : b + 1] for a, b in zip(strokes.first.tolist(), strokes.last.tolist(), strict=True)]
-        return [(edges[one:end], closed, bool(strokes.cornered[one])) for one, end, closed in strokes.parts]
+    def sample(self, rng: np.random.Generator) -> list[EdgeList]:
+        """A random outline, stretched a little; outlines with fewer edges are more frequent."""
+        bounds = np.cumsum([1 / len(strokes.edge_first) for _, strokes in self._strokes])
+        name, strokes = self._strokes[int(np.searchsorted(bounds[:-1], rng.random() * bounds[-1]))]
+        self.names.append(name)
+        scale_x, scale_y = np.exp(rng.uniform(-0.5, 0.5, 2))
+        points = scale_x * strokes.points.real + 1j * scale_y * strokes.points.imag
+        edges = [
+            points[a : b + 1] for a, b in zip(strokes.edge_first.tolist(), strokes.edge_last.tolist(), strict=True)
+        ]
+        return [(edges[a:b], closed, bool(strokes.has_corner[a])) for a, b, closed in strokes.spans]
 
 
-def several(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
+def several(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
     """Two to four shapes side by side, overlapping or not."""
     pieces: list[EdgeList] = []
-    at = 0j
+    position = 0j
     for _ in range(int(rng.integers(2, 5))):
-        pieces += _transform_edges(shapes.draw(rng), float(rng.uniform(0.35, 1.0)), at)
-        at += rng.uniform(0.8, 2.2) * _random_direction(rng)
+        pieces += _transform_edges(sampler.sample(rng), float(rng.uniform(0.35, 1.0)), position)
+        position += rng.uniform(0.8, 2.2) * _random_direction(rng)
     return pieces
 
 
-def nested(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
-    """A shape within another."""
-    outer, inner = shapes.draw(rng), shapes.draw(rng)
+def nested(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
+    """A shape inside another."""
+    outer, inner = sampler.sample(rng), sampler.sample(rng)
     return outer + _transform_edges(inner, float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _random_direction(rng))
 
 
-def struck(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
-    """A shape with a line or more right through or beside it."""
-    shape = shapes.draw(rng)
+def struck(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
+    """A shape with one to three straight lines through it or beside it."""
+    shape = sampler.sample(rng)
     lines: Polylines = []
     for _ in range(int(rng.integers(1, 4))):
         way, middle = _random_direction(rng), complex(*rng.uniform(-0.7, 0.7, 2))
@@ -92,27 +105,25 @@ def struck(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
     return shape + _to_edges(lines)
 
 
-def half(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
-    """Less than half of a shape."""
-    line = max((drop_repeated_points(np.concatenate(edges)) for edges, _, _ in shapes.draw(rng)), key=polyline_length)
+def half(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
+    """A quarter to a half of a shape's longest stroke."""
+    strokes = [drop_repeated_points(np.concatenate(edges)) for edges, _, _ in sampler.sample(rng)]
+    line = max(strokes, key=polyline_length)
     count = max(4, round(len(line) * float(rng.uniform(0.25, 0.5))))
     return _to_edges([(np.roll(line[:-1], int(rng.integers(len(line))))[:count], False)])
 
 
-def face(shapes: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
-    """A shape with eyes and a mouth."""
-    eye = float(rng.uniform(0.05, 0.12))
-    mouth = (
-        distractor_primitives.ellipse_arc(0.1j, 0.4, 0.35, 20, 160)
-        if rng.random() < 0.7
-        else distractor_primitives.ellipse_arc(0.6j, 0.4, 0.3, 200, 340)
-    )
-    eyes = [distractor_primitives.ellipse(place, eye, eye) for place in (-0.3 - 0.25j, 0.3 - 0.25j)]
-    return shapes.draw(rng) + _to_edges([*eyes, (mouth, False)])
+def face(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
+    """A shape with two eyes and a smiling or sad mouth."""
+    radius = float(rng.uniform(0.05, 0.12))
+    smiles = rng.random() < 0.7
+    mouth = ellipse_arc(0.1j, 0.4, 0.35, 20, 160) if smiles else ellipse_arc(0.6j, 0.4, 0.3, 200, 340)
+    eyes = [ellipse(centre, radius, radius) for centre in (-0.3 - 0.25j, 0.3 - 0.25j)]
+    return sampler.sample(rng) + _to_edges([*eyes, (mouth, False)])
 
 
-def _transform_edges(pieces: list[EdgeList], scale: float, to: complex) -> list[EdgeList]:
-    return [([edge * scale + to for edge in edges], closed, has) for edges, closed, has in pieces]
+def _transform_edges(pieces: list[EdgeList], scale: float, shift: complex) -> list[EdgeList]:
+    return [([edge * scale + shift for edge in edges], closed, has_corner) for edges, closed, has_corner in pieces]
 
 
 def _to_edges(lines: Polylines) -> list[EdgeList]:
@@ -123,45 +134,11 @@ def _random_direction(rng: np.random.Generator) -> complex:
     return complex(np.exp(2j * np.pi * rng.random()))
 
 
-ComposedDistractor = Callable[[ShapeSampler, np.random.Generator], list[EdgeList]]
-COMPOSED_WEIGHTS: dict[str, tuple[ComposedDistractor, float]] = {
+COMPOSED: dict[str, tuple[Callable[[ShapeSampler, np.random.Generator], list[EdgeList]], float]] = {
     "several": (several, 7),
     "nested": (nested, 2.5),
     "struck": (struck, 4),
     "half": (half, 2),
     "face": (face, 1),
 }
-PRIMITIVE_WEIGHTS: dict[str, float] = {
-    "scribble": 2,
-    "letters": 2,
-    "marks": 1.5,
-    "zigzag": 1,
-    "wave": 1,
-    "spiral": 1,
-    "coil": 0.5,
-    "arch": 3,
-    "ell": 1,
-    "cube": 4.5,
-    "cylinder": 4.5,
-    "cone": 1,
-    "pyramid": 1,
-    "eight": 0.7,
-    "angle": 1.5,
-    "curve": 1,
-    "grid": 1.5,
-    "flower": 0.7,
-    "pentagon": 3,
-    "octagon": 0.4,
-}
-"""How often each kind is drawn, in proportion."""
-assert set(PRIMITIVE_WEIGHTS) == set(distractor_primitives.PRIMITIVES)
-MAX_TURN_DEG = {
-    "letters": 15.0,
-    "face": 30.0,
-    "cube": 20.0,
-    "cylinder": 20.0,
-    "cone": 30.0,
-    "pyramid": 20.0,
-    "grid": 30.0,
-}
-"""Degrees either way that these may be turned; the others lie any way."""
+"""The kinds that contain shapes, each with its weight: how often it is drawn, relative to all other kinds."""

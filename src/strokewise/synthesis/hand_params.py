@@ -1,15 +1,16 @@
-"""How a hand draws today: knobs in, the numbers that one painting is drawn with out.
+"""How one painting is drawn: the knobs in, the parameters of the hand for one painting out.
 
-Knobs (how much of each imprecision) + what the shape allows + chance -> Habit, whose fields are columns
+knobs (strength of each kind of imprecision) + what the shape allows + random numbers → HandParams
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, get_type_hints
 
 import numpy as np
 
-HAND_UNIFORMS = 8  # what matters most is drawn from numbers that the caller may spread evenly over its paintings
+HAND_UNIFORMS = 8  # the random numbers that matter most; the caller may spread them evenly over its paintings
 MAX_DISTORTIONS = {
     "slant": 0.7,
     "corners": 0.16,
@@ -19,43 +20,44 @@ MAX_DISTORTIONS = {
     "loops": 0.3,
     "drift": 0.08,
 }
-"""The most there is of what bends a drawing."""
+"""The limit of each parameter that distorts a drawing."""
 MAX_TOTAL_DISTORTION = 1.4
-"""How much bending, in shares of the most, a shape takes altogether and can still be named.
+"""The limit of all distortions together, each as a share of its own limit: beyond it a shape is hard to name.
 
-Of 200 test paintings drawn at random, at imprecision 1 and without their labels, 195 were named right by eye, of
-200 others 183. Of 200 more 180 were, before bends were restrained and gaps kept from taking a corner along
-(2026-11-26)."""
+At imprecision 1, random test paintings were named by eye without their labels: 195 of 200 correctly, and 183 of another
+200; 180 of 200 before distortions were limited and gaps spared the corners (2026-11-26)."""
 
 
 @dataclass(frozen=True)
 class HandParams:
-    """How one painting is drawn; every field is a column of the data set, and its text is on the set's card.
+    """How one painting is drawn; every field is a column of the data set, and its text is on the dataset card.
 
     `RULER` draws the outline itself. Lengths: the outline's longest side is 2.
     """
 
     stretch: Annotated[float, "width against height, as a factor on the outline's"]
     mirrored: Annotated[bool, "flipped left to right"]
-    haste: Annotated[float, "how hurried: 0.25 with care, 2 in a hurry; most of what bends or misses grows with it"]
+    haste: Annotated[float, "how hurried: 0.25 with care, 2 in a hurry; most distortions and misses grow with it"]
     slant: Annotated[float, "shear of x by y"]
     climb: Annotated[float, "shear of y by x"]
     perspective_x: Annotated[
-        float, "how much farther off the right edge is than the middle, as a share; negative if nearer"
+        float, "how much farther away the right edge is than the middle, as a share; negative if nearer"
     ]
     perspective_y: Annotated[float, "the same for the lower edge"]
     turn: Annotated[float, "degrees, clockwise on the page"]
     corners: Annotated[float, "standard deviation of a corner's displacement"]
-    bow: Annotated[float, "standard deviation of the rise of an edge, in lengths of it"]
-    pinch: Annotated[float, "what all edges bow alike: swollen if positive, pinched if negative"]
+    bow: Annotated[float, "standard deviation of the rise of an edge, in lengths of the edge"]
+    pinch: Annotated[float, "rise that all edges share, in lengths of the edge: positive outward, negative inward"]
     rounding: Annotated[float, "how far, in points, the movement runs ahead into the next edge"]
-    start: Annotated[float, "where a closed stroke begins: share of its corners before that, or of it if `between`"]
+    start: Annotated[
+        float, "where a closed stroke begins: share of its corners before that, or of its points if `between`"
+    ]
     between: Annotated[bool, "a closed stroke begins between two corners; with a gap, late enough to spare the corner"]
     backwards: Annotated[bool, "every stroke is drawn in reverse, so a closed one ends at `start`"]
-    lifting: Annotated[float, "chance of lifting the pen at a corner"]
+    lifting: Annotated[float, "probability of lifting the pen at a corner"]
     overshoot: Annotated[float, "how far strokes miss the corner at which the pen is lifted"]
     closing: Annotated[float, "share of the outline drawn twice at its end; negative where it was left open"]
-    flight: Annotated[float, "how far a stroke comes straight in from outside, or leaves straight on, at an end"]
+    flight: Annotated[float, "how far a stroke comes in straight from outside, or goes on straight, at an end"]
     loops: Annotated[float, "size of the loops (or cut corners) where the pen turns without being lifted"]
     hooks: Annotated[float, "size of the hook where the pen lands or leaves"]
     drift: Annotated[float, "strength of the slow wandering: its standard deviation in x and in y is 1.2 times this"]
@@ -63,117 +65,107 @@ class HandParams:
 
 
 RULER = HandParams(**{name: kind() for name, kind in get_type_hints(HandParams).items()} | {"stretch": 1.0})
-
-
-@dataclass(frozen=True, eq=False)
-class HandKnobValues:
-    """How much of each kind of imprecision: 0 none, 1 as people do, above in a hurry. See `params.HandKnobs`."""
-
-    stretch: float
-    slant: float
-    turn: float
-    perspective: float
-    corners: float
-    bow: float
-    rounding: float
-    start: float
-    lifting: float
-    overshoot: float
-    closing: float
-    loops: float
-    hooks: float
-    drift: float
-    tremor: float
+"""The parameters that draw the outline itself."""
 
 
 def sample_hand_params(
-    knobs: HandKnobValues,
+    knobs: Mapping[str, float],
+    uniforms: list[float],
+    rng: np.random.Generator,
+    *,
     stretch: tuple[float, float],
     turn: float,
     mirror: bool,
-    lots: list[float],
-    rng: np.random.Generator,
 ) -> HandParams:
-    """Draw how one painting will be drawn.
+    """Sample how one painting is drawn. Each knob affects its own parameters only.
 
-    `stretch`, `turn` (degrees either way) and `mirror` are what the shape allows; no knob goes beyond them. `lots` are
-    `HAND_UNIFORMS` numbers from [0, 1). One knob changes nothing of what the others draw.
+    Args:
+        knobs: Each knob of `params.HandStrengths`: 0 none of that imprecision, 1 as people draw, more in a hurry.
+        uniforms: `HAND_UNIFORMS` numbers in [0, 1).
+        rng: Gives all other random numbers.
+        stretch: Minimum and maximum factor on width against height that the shape allows, whatever the knobs.
+        turn: Degrees either way that it allows.
+        mirror: Whether it may be flipped.
     """
     n = rng.standard_normal(8).tolist()
     u = rng.random(14).tolist()
-    lasting = [-math.log1p(-value) for value in u[:8]]  # exponential: mostly little, now and then a lot
-    haste = 0.25 + 1.8 * lots[2] ** 1.8  # the careful do everything with care, the hasty nothing
-    rare = lots[4]
-    bent = _limit_distortion(
+    exponential = [-math.log1p(-value) for value in u[:8]]  # mostly small, occasionally large
+    haste = 0.25 + 1.8 * uniforms[2] ** 1.8
+    rare = uniforms[4]  # low: flight, middle: loops, high: hooks; seldom two of them in one painting
+    distortions = _limit_distortion(
         {
-            "slant": haste * 0.12 * n[1] * (0.5 + lasting[0]),
-            "corners": haste * 0.05 * (0.6 + 0.6 * lasting[2]),
-            "bow": haste * 0.04 * (0.4 + lasting[3]),
-            "pinch": min(0.08, haste * 0.085 * (2 * lots[5] - 1) * (0.5 + lasting[0])),
-            "rounding": haste * 0.4 * (0.3 + lasting[4]),
-            "loops": haste * 0.1 * lasting[7],
+            "slant": haste * 0.12 * n[1] * (0.5 + exponential[0]),
+            "corners": haste * 0.05 * (0.6 + 0.6 * exponential[2]),
+            "bow": haste * 0.04 * (0.4 + exponential[3]),
+            "pinch": min(0.08, haste * 0.085 * (2 * uniforms[5] - 1) * (0.5 + exponential[0])),
+            "rounding": haste * 0.4 * (0.3 + exponential[4]),
+            "loops": haste * 0.1 * exponential[7],
             "drift": haste * 0.02 * math.exp(0.4 * n[6]),
         }
     )
+
+    def distortion(name: str, knob: str) -> float:
+        return _clamp(knobs[knob] * distortions[name], MAX_DISTORTIONS[name])
+
     return HandParams(
-        stretch=_sample_stretch(knobs.stretch, stretch, lots[0]),
-        mirrored=mirror and u[8] < 0.5 * min(1.0, knobs.turn),
+        stretch=_sample_stretch(knobs["stretch"], stretch, uniforms[0]),
+        mirrored=mirror and u[8] < 0.5 * min(1.0, knobs["turn"]),
         haste=haste,
-        slant=_clamp(knobs.slant * bent["slant"], MAX_DISTORTIONS["slant"]),
-        climb=_clamp(knobs.slant * haste * 0.06 * n[2] * (0.5 + lasting[1]), 0.5),
-        perspective_x=_clamp(knobs.perspective * 0.05 * n[3], 0.25),
-        perspective_y=_clamp(knobs.perspective * 0.05 * n[4], 0.25),
-        turn=_sample_turn(knobs.turn, turn, n[5], lots[1]),
-        corners=min(MAX_DISTORTIONS["corners"], knobs.corners * bent["corners"]),
-        bow=min(MAX_DISTORTIONS["bow"], knobs.bow * bent["bow"]),
-        pinch=max(-MAX_DISTORTIONS["pinch"], min(0.08, knobs.bow * bent["pinch"])),
-        rounding=min(MAX_DISTORTIONS["rounding"], knobs.rounding * bent["rounding"]),
-        start=u[10] * (u[11] < knobs.start),
-        between=u[12] < 0.3 * knobs.start,
-        backwards=u[13] < 0.5 * min(1.0, knobs.start),
-        lifting=min(1.0, knobs.lifting * (1.0 if lots[3] < 0.3 else 0.25 if lots[3] < 0.55 else 0.0)),
-        overshoot=min(0.45, knobs.overshoot * haste * 0.05 * (0.4 + lasting[5]) * (5.0 if lots[7] < 0.2 else 1)),
-        closing=_sample_closing(knobs.closing * (0.5 + 0.5 * haste), n[7], lots[6]),
-        flight=min(1.0, knobs.closing * 0.55 * lasting[6]) * (0.35 * knobs.closing > rare),
-        loops=min(MAX_DISTORTIONS["loops"], knobs.loops * bent["loops"]) * (0.2 * knobs.loops > abs(rare - 0.5)),
-        hooks=min(0.25, knobs.hooks * 0.13 * u[9]) * (0.35 * knobs.hooks > 1 - rare),
-        drift=min(MAX_DISTORTIONS["drift"], knobs.drift * bent["drift"]),
-        tremor=min(0.02, knobs.tremor * 0.003 * math.exp(0.6 * n[0])),
+        slant=distortion("slant", "slant"),
+        climb=_clamp(knobs["slant"] * haste * 0.06 * n[2] * (0.5 + exponential[1]), 0.5),
+        perspective_x=_clamp(knobs["perspective"] * 0.05 * n[3], 0.25),
+        perspective_y=_clamp(knobs["perspective"] * 0.05 * n[4], 0.25),
+        turn=_sample_turn(knobs["turn"], turn, n[5], uniforms[1]),
+        corners=distortion("corners", "corners"),
+        bow=distortion("bow", "bow"),
+        pinch=min(0.08, distortion("pinch", "bow")),
+        rounding=distortion("rounding", "rounding"),
+        start=u[10] * (u[11] < knobs["start"]),
+        between=u[12] < 0.3 * knobs["start"],
+        backwards=u[13] < 0.5 * min(1.0, knobs["start"]),
+        lifting=min(1.0, knobs["lifting"] * (1.0 if uniforms[3] < 0.3 else 0.25 if uniforms[3] < 0.55 else 0.0)),
+        overshoot=min(
+            0.45, knobs["overshoot"] * haste * 0.05 * (0.4 + exponential[5]) * (5.0 if uniforms[7] < 0.2 else 1)
+        ),
+        closing=_sample_closing(knobs["closing"] * (0.5 + 0.5 * haste), n[7], uniforms[6]),
+        flight=min(1.0, knobs["closing"] * 0.55 * exponential[6]) * (0.35 * knobs["closing"] > rare),
+        loops=distortion("loops", "loops") * (0.2 * knobs["loops"] > abs(rare - 0.5)),
+        hooks=min(0.25, knobs["hooks"] * 0.13 * u[9]) * (0.35 * knobs["hooks"] > 1 - rare),
+        drift=distortion("drift", "drift"),
+        tremor=min(0.02, knobs["tremor"] * 0.003 * math.exp(0.6 * n[0])),
     )
 
 
-def _limit_distortion(bent: dict[str, float]) -> dict[str, float]:
-    """Less of everything where it would come to more than `MAX_TOTAL_DISTORTION`: else nobody could name what was drawn.
-
-    Who errs much in one way errs less in the others; each alone still goes as far as there is.
-    """
-    bent = {name: _clamp(value, MAX_DISTORTIONS[name]) for name, value in bent.items()}
-    spent = sum(abs(value) / MAX_DISTORTIONS[name] for name, value in bent.items())
-    return {name: value * min(1.0, MAX_TOTAL_DISTORTION / spent) for name, value in bent.items()}
+def _limit_distortion(distortions: dict[str, float]) -> dict[str, float]:
+    """Scale all distortions down where their sum, in shares of their limits, exceeds `MAX_TOTAL_DISTORTION`."""
+    distortions = {name: _clamp(value, MAX_DISTORTIONS[name]) for name, value in distortions.items()}
+    total = sum(abs(value) / MAX_DISTORTIONS[name] for name, value in distortions.items())
+    return {name: value * min(1.0, MAX_TOTAL_DISTORTION / total) for name, value in distortions.items()}
 
 
-def _clamp(value: float, most: float) -> float:
-    return max(-most, min(most, value))
+def _clamp(value: float, limit: float) -> float:
+    return max(-limit, min(limit, value))
 
 
-def _sample_stretch(knob: float, allowed: tuple[float, float], lot: float) -> float:
-    """A third near 1, the rest anywhere between 1 and one of the bounds, even in the logarithm."""
+def _sample_stretch(knob: float, allowed: tuple[float, float], uniform: float) -> float:
+    """A third near 1, the rest anywhere between 1 and one of the bounds, uniformly in the logarithm."""
     low, high = math.log(allowed[0]), math.log(allowed[1])
-    side = (2 * lot - 1) if low < 0 < high else lot if high > 0 else -lot
-    far = max(0.15 * abs(side), (abs(side) - 0.3) / 0.7)
-    return math.exp(min(1.0, knob) * far * (high if side > 0 else low))
+    side = (2 * uniform - 1) if low < 0 < high else uniform if high > 0 else -uniform
+    share = max(0.15 * abs(side), (abs(side) - 0.3) / 0.7)
+    return math.exp(min(1.0, knob) * share * (high if side > 0 else low))
 
 
-def _sample_turn(knob: float, allowed: float, n: float, lot: float) -> float:
-    """Half about upright, half any way that is allowed. Degrees."""
-    side = 2 * lot - 1
-    return _clamp(knob * (3.0 * n if abs(side) < 0.5 else math.copysign(2 * abs(side) - 1, side) * allowed), allowed)
+def _sample_turn(knob: float, allowed: float, normal: float, uniform: float) -> float:
+    """Degrees: half of them near upright, half anywhere within what is allowed."""
+    side = 2 * uniform - 1
+    anywhere = math.copysign(2 * abs(side) - 1, side) * allowed
+    return _clamp(knob * (3.0 * normal if abs(side) < 0.5 else anywhere), allowed)
 
 
-def _sample_closing(knob: float, n: float, lot: float) -> float:
-    """Mostly a little over or short, sometimes open, sometimes a second time round."""
-    if lot < 0.04:
-        return min(1.0, knob) * (0.2 + 20 * lot)
-    if lot < 0.62:
-        return _clamp(knob * 0.02 * n, 0.1)
-    return -min(0.22, abs(knob * 0.08 * n)) if lot < 0.8 else min(0.4, abs(knob * 0.15 * n))
+def _sample_closing(knob: float, normal: float, uniform: float) -> float:
+    """Mostly slightly too long or too short, sometimes left open, occasionally drawn again in part."""
+    if uniform < 0.04:
+        return min(1.0, knob) * (0.2 + 20 * uniform)
+    if uniform < 0.62:
+        return _clamp(knob * 0.02 * normal, 0.1)
+    return -min(0.22, abs(knob * 0.08 * normal)) if uniform < 0.8 else min(0.4, abs(knob * 0.15 * normal))

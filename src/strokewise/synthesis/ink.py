@@ -1,8 +1,8 @@
-"""The line a hand drew in, ink out: where it lies on the canvas, pens, fillings, stray marks.
+"""The path of the pen → ink on the canvas: position, pen, fillings, stray marks.
 
-    line (Q,) complex x + iy in any frame, breaks, areas  ->  mask uint8 (C, C), 0 bare paper, 255 full ink
+    line (Q,) complex x + iy in any frame, pen_downs, areas  →  mask uint8 (C, C), 0 bare paper, 255 full ink
 
-`Manner` (`ink_params.py`) says how one painting is inked; `paper.py` makes a scene of the mask.
+`ink_params.InkParams` describes how one painting is inked; `paper.py` turns the mask into a scene.
 """
 
 from itertools import pairwise
@@ -16,72 +16,79 @@ from strokewise.synthesis.strokes import Indices, Points, unit_steps
 
 Image = NDArray[np.uint8]
 FixedPoints = NDArray[np.int32]  # (n, 1, 2) points in 1/16 pixels
-SUBPIXEL_BITS = 4  # bits that OpenCV takes for the fraction of a pixel
+SUBPIXEL_BITS = 4  # bits that OpenCV's drawing functions use for fractions of a pixel
 FLATNESS_TOLERANCE = 0.3 * (1 << SUBPIXEL_BITS)  # bends below a third of a pixel are not drawn
-CANVAS_MARGIN = 2.0  # pixels between the pen's edge and the edge of the canvas
-MIN_LONG_SIDE = 16.0  # pixels: no longest side is shorter
-MIN_SHORT_SIDE = 8.0  # pixels, its shortest side, where the canvas allows it
+CANVAS_MARGIN = 2.0  # pixels between the ink and the edge of the canvas
+MIN_LONG_SIDE = 16.0  # pixels, minimum of the longest side
+MIN_SHORT_SIDE = 8.0  # pixels, minimum of the shortest side, where the canvas allows it
 
 
 def draw_ink(
     line: Points,
-    breaks: Indices,
+    pen_downs: Indices,
     areas: list[Points],
     detail: float,
-    how: InkParams,
+    params: InkParams,
     canvas: int,
     rng: np.random.Generator,
 ) -> Image:
-    """Ink what the pen ran along, and fill `areas`: uint8 (C, C).
+    """Draw the path of the pen and its fillings: uint8 (C, C).
 
-    `areas` is empty where nothing is filled. `detail`, a length in the frame of the line, is the size of what the pen
-    must not hide.
+    Args:
+        line: (Q,), the whole path in any frame.
+        pen_downs: (R - 1,), where in `line` the pen is put down again: the path is split there into R runs.
+        areas: Polygons (n,) to fill, in the frame of `line`; empty if nothing is filled.
+        detail: Length, in the frame of `line`, of the finest detail that the pen must not hide.
+        params: Pen, filling and position.
+        canvas: C, width and height of the canvas in pixels.
+        rng: Source of the details that `params` leaves random.
     """
-    scale, shift, (wide, high) = place_on_canvas(line, how, canvas)
+    scale, shift, (width, height) = place_on_canvas(line, params, canvas)
     line = line * scale + shift
-    finest = max(1.0, 0.2 * scale * detail)
-    pen = min(how.pen * max(wide, high), finest)
-    runs = [line[a:b] for a, b in pairwise([0, *breaks.tolist(), len(line)])]
+    max_pen = max(1.0, 0.2 * scale * detail)
+    pen = min(params.pen * max(width, height), max_pen)
+    runs = [line[a:b] for a, b in pairwise([0, *pen_downs.tolist(), len(line)])]
     mask = np.zeros((canvas, canvas), dtype=np.uint8)
-    for run in break_strokes(runs, how.breaks, rng) if how.breaks else runs:
-        draw_stroke(mask, to_fixed_point(run), pen, how.pressure, rng)
-    if how.bleeding and pen * how.bleeding > 0.3:
-        mask = bleed(mask, how.bleeding * pen)
+    for run in break_strokes(runs, params.breaks, rng) if params.breaks else runs:
+        draw_stroke(mask, to_fixed_point(run), pen, params.pressure, rng)
+    if params.bleeding and pen * params.bleeding > 0.3:
+        mask = bleed(mask, params.bleeding * pen)
     if areas:
-        cv2.max(mask, draw_filling([area * scale + shift for area in areas], how, pen, (wide, high), canvas, rng), mask)
-    if how.strays or how.neighbour:
-        cv2.max(mask, stray_marks(line, how, pen, canvas, rng), mask)
+        areas = [area * scale + shift for area in areas]
+        cv2.max(mask, draw_filling(areas, params, pen, (width, height), canvas, rng), mask)
+    if params.strays or params.neighbour:
+        cv2.max(mask, stray_marks(line, params, pen, canvas, rng), mask)
     return mask
 
 
-def place_on_canvas(line: Points, how: InkParams, canvas: int) -> tuple[float, complex, tuple[float, float]]:
-    """Scale and shift that bring all of a line onto the canvas; its width and height there, in pixels."""
+def place_on_canvas(line: Points, params: InkParams, canvas: int) -> tuple[float, complex, tuple[float, float]]:
+    """Scale and shift that put a line (Q,) on the canvas as `params` says; its width and height there in pixels."""
     x, y = line.real, line.imag
     left, top = float(x.min()), float(y.min())
-    wide, high = float(x.max()) - left, float(y.max()) - top
-    longest = max(wide, high, 1e-9)
-    widest = how.pen * (1 + how.pressure)  # that the pen may get, as a share of the longest side
-    most = (canvas - 2 * CANVAS_MARGIN) / (1 + widest) / longest
-    scale = min(most, max(MIN_LONG_SIDE / longest, MIN_SHORT_SIDE / max(min(wide, high), 1e-9), how.size * most))
-    edge = CANVAS_MARGIN + 0.5 * widest * scale * longest
+    width, height = float(x.max()) - left, float(y.max()) - top
+    longest = max(width, height, 1e-9)
+    widest_pen = params.pen * (1 + params.pressure)  # as a share of the longest side
+    max_scale = (canvas - 2 * CANVAS_MARGIN) / (1 + widest_pen) / longest
+    min_scale = max(MIN_LONG_SIDE / longest, MIN_SHORT_SIDE / max(min(width, height), 1e-9))
+    scale = min(max_scale, max(min_scale, params.size * max_scale))
+    edge = CANVAS_MARGIN + 0.5 * widest_pen * scale * longest
     room = canvas - 2 * edge
-    shift = complex(
-        edge + (room - scale * wide) * how.x - scale * left, edge + (room - scale * high) * how.y - scale * top
-    )
-    return scale, shift, (scale * wide, scale * high)
+    shift_x = edge + (room - scale * width) * params.x - scale * left
+    shift_y = edge + (room - scale * height) * params.y - scale * top
+    return scale, complex(shift_x, shift_y), (scale * width, scale * height)
 
 
 def to_fixed_point(line: Points) -> FixedPoints:
-    """Pixels (n,) complex -> (m, 1, 2) in OpenCV's fixed point, without points that a straight line would pass."""
+    """Pixels (n,) complex → (m, 1, 2) in OpenCV's fixed point, without points that lie on a straight line."""
     points = np.rint(line * (1 << SUBPIXEL_BITS)).view(np.float64).astype(np.int32).reshape(-1, 1, 2)
-    kept = np.asarray(cv2.approxPolyDP(points, FLATNESS_TOLERANCE, False), dtype=np.int32)
-    if points[0].tolist() == points[-1].tolist():  # taken for closed, whatever is said, and then without its last point
-        kept = np.concatenate([kept, kept[:1]])
-    return kept
+    simplified = np.asarray(cv2.approxPolyDP(points, FLATNESS_TOLERANCE, False), dtype=np.int32)
+    if points[0].tolist() == points[-1].tolist():  # approxPolyDP takes it for closed and drops the last point
+        simplified = np.concatenate([simplified, simplified[:1]])
+    return simplified
 
 
 def draw_stroke(mask: Image, run: FixedPoints, pen: float, pressure: float, rng: np.random.Generator) -> None:
-    """Draw one run into `mask`, its width swelling and shrinking by the share `pressure`."""
+    """Draw one run into `mask`; the width `pen`, in pixels, varies by the share `pressure` along it."""
     if not pressure or pen < 2 or len(run) < 3:
         _draw_polyline(mask, run, pen)
         return
@@ -94,75 +101,84 @@ def draw_stroke(mask: Image, run: FixedPoints, pen: float, pressure: float, rng:
 
 
 def break_strokes(runs: list[Points], count: int, rng: np.random.Generator) -> list[Points]:
-    """With `count` gaps a run, each a few hundredths of it, away from its ends."""
+    """Split each run at `count` gaps, each 2 to 10 % of its length, away from its ends."""
     pieces = []
     for run in runs:
-        at, gap = rng.uniform(0.1, 0.9, count), rng.uniform(0.01, 0.05, count)
-        reached = np.concatenate([[0.0], np.abs(np.diff(run)).cumsum()])
-        run = np.interp(reached[-1] * unit_steps(100), reached, run)
-        keep = (np.abs(unit_steps(100)[:, None] - at) > gap).all(axis=1)
-        cuts = np.flatnonzero(np.diff(keep)) + 1
-        parts = zip(np.split(run, cuts), np.split(keep, cuts), strict=True)
-        pieces += [part for part, on in parts if on[0] and len(part) > 1]
+        centres, half_gaps = rng.uniform(0.1, 0.9, count), rng.uniform(0.01, 0.05, count)
+        lengths = np.concatenate([[0.0], np.abs(np.diff(run)).cumsum()])
+        run = np.interp(lengths[-1] * unit_steps(100), lengths, run)
+        inked = (np.abs(unit_steps(100)[:, None] - centres) > half_gaps).all(axis=1)
+        cuts = np.flatnonzero(np.diff(inked)) + 1
+        parts = zip(np.split(run, cuts), np.split(inked, cuts), strict=True)
+        pieces += [part for part, part_inked in parts if part_inked[0] and len(part) > 1]
     return pieces
 
 
-def bleed(mask: Image, spread: float) -> Image:
-    """Ink that runs into the paper: softened, and full again where there is plenty."""
-    soft = cv2.GaussianBlur(mask, (0, 0), spread)
+def bleed(mask: Image, sigma: float) -> Image:
+    """Let ink run into the paper: a Gaussian blur with `sigma` in pixels, amplified so that wide lines stay full."""
+    soft = cv2.GaussianBlur(mask, (0, 0), sigma)
     return np.asarray(cv2.convertScaleAbs(soft, alpha=1.3), dtype=np.uint8)
 
 
 def draw_filling(
-    areas: list[Points], how: InkParams, pen: float, box: tuple[float, float], canvas: int, rng: np.random.Generator
+    areas: list[Points], params: InkParams, pen: float, size: tuple[float, float], canvas: int, rng: np.random.Generator
 ) -> Image:
-    """The filling alone: solid, or hatched or scribbled over and cut to the area, more or less neatly."""
+    """The filling alone, uint8 (C, C): solid, or hatched or scribbled and clipped to the areas, more or less neatly.
+
+    Args:
+        areas: Polygons (n,) in pixels.
+        params: Kind, strength and lines of the filling.
+        pen: Pen width in pixels.
+        size: Width and height of the drawing in pixels.
+        canvas: C, width and height of the canvas in pixels.
+        rng: Source of the lines' jitter.
+    """
     area = np.zeros((canvas, canvas), dtype=np.uint8)
-    cv2.fillPoly(area, [to_fixed_point(polygon) for polygon in areas], how.shade * 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    if how.fill == "solid":
+    cv2.fillPoly(area, [to_fixed_point(polygon) for polygon in areas], params.shade * 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    if params.fill == "solid":
         return area
-    spacing = max(2.2 * pen, min(box) * how.hatch_apart, 3.0)
+    spacing = max(2.2 * pen, min(size) * params.hatch_apart, 3.0)
     lines = np.zeros_like(area)
-    for line in hatch_lines(np.concatenate(areas), how.hatch_angle, spacing, how.fill == "scribbled", rng):
+    for line in hatch_lines(np.concatenate(areas), params.hatch_angle, spacing, params.fill == "scribbled", rng):
         _draw_polyline(lines, to_fixed_point(line), pen)
-    if how.hatch_over:
+    if params.hatch_over:
         cv2.dilate(area, np.ones((3, 3), np.uint8), area, iterations=1 + round(spacing / 4))
     return np.asarray(cv2.min(lines, area), dtype=np.uint8)
 
 
 def hatch_lines(points: Points, angle: float, spacing: float, joined: bool, rng: np.random.Generator) -> list[Points]:
-    """Lines `spacing` apart, at `angle` degrees, across `points`, each shaken a little; joined, they are one zigzag."""
-    along = np.exp(1j * np.radians(angle))
-    turned = points / along  # now the lines lie level
-    at = np.arange(float(turned.imag.min()), float(turned.imag.max()), spacing)[:200]
-    ends = np.array([float(turned.real.min()), float(turned.real.max())])
-    lines = (ends + 1j * (at[:, None] + rng.uniform(-0.3, 0.3, (len(at), 2)) * spacing)) * along  # (lines, 2 ends)
+    """Jittered lines across the box of points (n,), `spacing` apart, at `angle` degrees; one zigzag if `joined`."""
+    direction = np.exp(1j * np.radians(angle))
+    rotated = points / direction  # in this frame the lines are horizontal
+    y = np.arange(float(rotated.imag.min()), float(rotated.imag.max()), spacing)[:200]
+    x = np.array([float(rotated.real.min()), float(rotated.real.max())])
+    lines = (x + 1j * (y[:, None] + rng.uniform(-0.3, 0.3, (len(y), 2)) * spacing)) * direction  # (lines, 2 ends)
     if joined:
         lines[1::2] = lines[1::2, ::-1]
         return [lines.reshape(-1)] if len(lines) else []
     return list(lines)
 
 
-def stray_marks(line: Points, how: InkParams, pen: float, canvas: int, rng: np.random.Generator) -> Image:
-    """Stray marks beside the drawing, and a neighbour's line that comes in from the edge."""
+def stray_marks(line: Points, params: InkParams, pen: float, canvas: int, rng: np.random.Generator) -> Image:
+    """Stray marks beside the drawing, and a line of a neighbouring drawing that enters at an edge: uint8 (C, C)."""
     mask = np.zeros((canvas, canvas), dtype=np.uint8)
     low = np.array([line.real.min(), line.imag.min()])
     high = np.array([line.real.max(), line.imag.max()])
-    for _ in range(how.strays):
-        at, way = rng.uniform(0.03, 0.97, 2) * canvas, 2 * np.pi * rng.random()
-        reach = float(np.maximum(low - at, at - high).max())  # how far outside the drawing's box
-        if reach > 2 * pen:
-            start = complex(*at)
-            tip = start + rng.random() * min(reach - pen, 0.05 * canvas) * np.exp(1j * way)
+    for _ in range(params.strays):
+        position, angle = rng.uniform(0.03, 0.97, 2) * canvas, 2 * np.pi * rng.random()
+        distance = float(np.maximum(low - position, position - high).max())  # from the drawing's box
+        if distance > 2 * pen:
+            start = complex(*position)
+            tip = start + rng.random() * min(distance - pen, 0.05 * canvas) * np.exp(1j * angle)
             _draw_polyline(mask, to_fixed_point(np.array([start, tip])), pen)
-    if how.neighbour:
+    if params.neighbour:
         gaps = np.concatenate([low, canvas - high]) - 2 * pen
-        side, u = int(gaps.argmax()), rng.random(4)
+        side, u = int(gaps.argmax()), rng.random(4)  # the side with most room: left, top, right, bottom
         if gaps[side] > 3:
             depth = gaps[side] * np.array([-0.1, 0.8 * u[0], 0.8 * u[1], -0.1])
-            course = canvas * (u[2] * 0.7 + 0.3 * np.linspace(0, u[3], 4))
+            along = canvas * (u[2] * 0.7 + 0.3 * np.linspace(0, u[3], 4))
             depth = canvas - depth if side > 1 else depth
-            _draw_polyline(mask, to_fixed_point(depth + 1j * course if side % 2 == 0 else course + 1j * depth), pen)
+            _draw_polyline(mask, to_fixed_point(depth + 1j * along if side % 2 == 0 else along + 1j * depth), pen)
     return mask
 
 

@@ -1,12 +1,12 @@
 """The catalogue: a folder of SVG files in, ideal strokes out.
 
-    data/outlines/<shape>/<variant>.svg  ->  Catalogue (shapes, sorted; a tuple of outlines a shape)
+    data/outlines/<shape>/<variant>.svg → Catalogue (shapes, sorted; a tuple of outlines per shape)
 
-Any SVG that a drawing program writes will do: paths, basic shapes, groups, transforms, `use` within the file (`svg.py`
-reads it). A subpath is a stroke, in the file's order. What a shape allows stands on the `<svg>` element, and has these
-defaults:
+Any SVG that a drawing program writes is accepted: paths, basic shapes, groups, transforms, `use` within the file
+(`svg.py` reads it). A subpath is a stroke, in the file's order. What a shape allows is set on the `<svg>` element, with
+these defaults:
 
-    data-stretch="0.5 2"   least and greatest factor on its width against its height
+    data-stretch="0.5 2"   minimum and maximum factor on its width against its height
     data-turn="15"         degrees it may be turned either way, 0 to 180
     data-mirror="no"       yes if it may be flipped left to right
 """
@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from strokewise.data.shards import OTHER
-from strokewise.errors import OutlineError
+from strokewise.errors import OutlineError, one_line
 from strokewise.synthesis import svg
 from strokewise.synthesis.strokes import Strokes, assemble_strokes, polyline_length, split_at_corners
 
@@ -38,93 +38,98 @@ class Outline:
     variant: str
     strokes: Strokes
     stretch: tuple[float, float]
-    """Least and greatest factor on width against height."""
+    """Minimum and maximum factor on width against height."""
     turn: float
-    """Degrees, either way."""
+    """Degrees either way."""
     mirror: bool
+    """Whether it may be flipped left to right."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All shapes with their outlines; the place of a shape is its label."""
+    """All shapes with their outlines; the index of a shape is its label."""
 
     shapes: tuple[str, ...]
     outlines: tuple[tuple[Outline, ...], ...]
-    """A tuple a shape; empty for `other`, which is made of doodles."""
+    """One tuple per shape; empty for `other`, whose drawings are doodles."""
     digest: str
     """SHA-256 over the names and bytes of the files."""
 
 
 def load_catalogue(folder: Path) -> Catalogue:
-    """Read `folder`/<shape>/<variant>.svg, all of it, before anything is painted.
+    """Read and check all of `folder`/<shape>/<variant>.svg.
 
-    Raises OutlineError that names the first folder or file that will not do, and why.
+    Raises OutlineError, which names the first folder or file that cannot be used, and why.
     """
-    if not folder.is_dir():
-        raise OutlineError(f"no folder {folder}; put one SVG a shape in {folder}/<shape>/<variant>.svg")
-    named = {}
-    for path in folder.iterdir():
-        if path.suffix.lower() == ".svg" and path.is_file():
-            raise OutlineError(f"{path} lies beside the shapes; put it in a folder that is its name: {path.stem}/")
-        if path.is_dir() and not path.name.startswith("."):
-            if not path.name.isprintable():
-                raise OutlineError(f"{str(path)!r} is no name for a shape; use letters that can be printed")
-            named[path.name] = path
-    if OTHER in named:
-        raise OutlineError(f"{named[OTHER]}: `other` is reserved for doodles; rename the folder")
-    if not named:
-        raise OutlineError(f"{folder} holds no shapes; put one SVG a shape in {folder}/<shape>/<variant>.svg")
-    total = hashlib.sha256()
-    found: dict[str, tuple[Outline, ...]] = {OTHER: ()}
-    for name in sorted(named):
-        files = sorted(path for path in named[name].iterdir() if not path.name.startswith("."))
+    shape_folders = _shape_folders(folder)
+    digest = hashlib.sha256()
+    outlines: dict[str, tuple[Outline, ...]] = {OTHER: ()}
+    for shape in sorted(shape_folders):
+        files = sorted(path for path in shape_folders[shape].iterdir() if not path.name.startswith("."))
         if not files:
-            raise OutlineError(f"{named[name]} is empty; put an SVG in it, or remove the folder")
+            raise OutlineError(f"{shape_folders[shape]} is empty; put an SVG in it, or remove the folder")
         variants = []
         for path in files:
             content = _read_svg(path)
-            total.update(f"{name}/{path.name} {len(content)}\n".encode() + content)
+            digest.update(f"{shape}/{path.name} {len(content)}\n".encode() + content)
             variants.append(parse_outline(content, path))
-        found[name] = tuple(variants)
-    shapes = tuple(sorted(found))
-    return Catalogue(shapes, tuple(found[name] for name in shapes), total.hexdigest())
+        outlines[shape] = tuple(variants)
+    shapes = tuple(sorted(outlines))
+    return Catalogue(shapes, tuple(outlines[shape] for shape in shapes), digest.hexdigest())
 
 
 def parse_outline(content: bytes, path: Path) -> Outline:
-    """The outline that an SVG's bytes hold; `path` is for messages and names the variant. Raises OutlineError."""
+    """The outline in an SVG's bytes; `path` names the variant and appears in messages.
+
+    Raises OutlineError if the file is not SVG, is too large, or draws nothing that could be a shape.
+    """
     root = svg.parse_svg(content, path)
     _check_allowances(root, path)
     try:
         lines = svg.extract_polylines(root)
-    except Exception as error:  # svgelements raises whatever its parser meets
-        raise OutlineError(f"{path} cannot be drawn: {error or type(error).__name__}; export it as plain SVG") from None
+    except Exception as error:  # svgelements raises any exception on malformed data
+        reason = one_line(error) or type(error).__name__
+        raise OutlineError(f"{path} cannot be drawn: {reason}; export it as plain SVG") from None
     if not lines:
-        tags = {svg.tag_name(node) for node in root.iter()}
-        if tags & set(DRAWABLE_TAGS):
-            raise OutlineError(
-                f"{path} holds no outline that can be seen: its lines are broken, hidden or without length"
-            )
-        only = [word for name, word in (("text", "text"), ("image", "pictures")) if name in tags]
-        what = f"only {' and '.join(only)}" if only else "no outline"
-        raise OutlineError(f"{path} holds {what}; draw the shape with paths, lines or basic shapes")
-    joined = np.concatenate([line for line, _ in lines])
-    if not np.isfinite(joined).all() or np.abs(joined).max() > MAX_SVG_COORDINATE:
-        raise OutlineError(f"{path} has coordinates that are no numbers up to {MAX_SVG_COORDINATE:g}; redraw it")
-    side = float(np.abs(joined - joined[0]).max())
+        raise OutlineError(f"{path} holds {_describe_empty(root)}")
+    points = np.concatenate([line for line, _ in lines])
+    if not np.isfinite(points).all() or np.abs(points).max() > MAX_SVG_COORDINATE:
+        raise OutlineError(f"{path} has coordinates that are not numbers up to {MAX_SVG_COORDINATE:g}; redraw it")
+    side = float(np.abs(points - points[0]).max())
     lines = [(line, closed) for line, closed in lines if polyline_length(line) > 1e-3 * side] if side > 1e-9 else []
     if not lines:
-        raise OutlineError(f"{path} has an outline of no length; draw lines that lead somewhere")
+        raise OutlineError(f"{path} has an outline of zero length; draw longer lines")
     strokes = assemble_strokes([split_at_corners(line, closed) for line, closed in lines])
-    if len(strokes.first) > svg.MAX_EDGES:
-        raise OutlineError(
-            f"{path} has {len(strokes.first)} edges; {svg.MAX_EDGES} is the most a hand can follow; simplify the path"
-        )
+    edge_count = len(strokes.edge_first)
+    if edge_count > svg.MAX_EDGES:
+        raise OutlineError(f"{path} has {edge_count} edges, {svg.MAX_EDGES} are allowed; simplify the path")
     return Outline(path.stem, strokes, _parse_stretch(root, path), _parse_turn(root, path), _parse_mirror(root, path))
+
+
+def _shape_folders(folder: Path) -> dict[str, Path]:
+    """The folder of each shape by name. Raises OutlineError if there are none, or something else is among them."""
+    if not folder.is_dir():
+        raise OutlineError(f"no folder {folder}; put one SVG per shape in {folder}/<shape>/<variant>.svg")
+    folders = {}
+    for path in folder.iterdir():
+        if path.suffix.lower() == ".svg" and path.is_file():
+            raise OutlineError(
+                f"{path} is in no shape's folder; move it into a folder named after its shape: {path.stem}/"
+            )
+        if path.is_dir() and not path.name.startswith("."):
+            if not path.name.isprintable():
+                raise OutlineError(f"{str(path)!r} cannot be the name of a shape; use printable characters")
+            folders[path.name] = path
+    if OTHER in folders:
+        raise OutlineError(f"{folders[OTHER]}: `other` is reserved for doodles; rename the folder")
+    if not folders:
+        raise OutlineError(f"{folder} holds no shapes; put one SVG per shape in {folder}/<shape>/<variant>.svg")
+    return folders
 
 
 def _read_svg(path: Path) -> bytes:
     if path.suffix.lower() != ".svg" or not path.is_file():
-        raise OutlineError(f"{path} is not an SVG file; the folder of a shape holds .svg files only")
+        raise OutlineError(f"{path} is not an SVG file; the folder of a shape may hold .svg files only")
     try:
         size = path.stat().st_size
         if size > MAX_SVG_BYTES:
@@ -134,17 +139,28 @@ def _read_svg(path: Path) -> bytes:
         raise OutlineError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def _describe_empty(root: ElementTree.Element) -> str:
+    """What a file that draws nothing holds instead, and what to do."""
+    tags = {svg.tag_name(node) for node in root.iter()}
+    if tags & set(DRAWABLE_TAGS):
+        return "no visible outline: its lines are broken, hidden or of zero length; redraw them"
+    others = [word for tag, word in (("text", "text"), ("image", "pictures")) if tag in tags]
+    content = f"only {' and '.join(others)}" if others else "no outline"
+    return f"{content}; draw the shape with paths, lines or basic shapes"
+
+
 def _check_allowances(root: ElementTree.Element, path: Path) -> None:
-    """A word that nobody reads is an error: one misspelt, or one that stands elsewhere than on the root."""
+    """Raises OutlineError for an allowance that would be ignored: misspelt, or on an element other than the root."""
+    words = [name.removeprefix("data-") for name in ALLOWANCE_ATTRIBUTES]
+    for name in root.attrib:
+        if name.lower().startswith("data-") and name not in ALLOWANCE_ATTRIBUTES:
+            matches = difflib.get_close_matches(name[5:].lower(), words, 1, 0.85)
+            if matches:
+                raise OutlineError(f"{path}: {name} is unknown; did you mean data-{matches[0]}?")
     for node in root.iter():
         for name in node.attrib:
             if node is not root and name in ALLOWANCE_ATTRIBUTES:
-                raise OutlineError(f"{path}: {name} stands on <{svg.tag_name(node)}>; put it on <svg>")
-            ours = node is root and name.lower().startswith("data-") and name not in ALLOWANCE_ATTRIBUTES
-            words = [allowance.removeprefix("data-") for allowance in ALLOWANCE_ATTRIBUTES]
-            near = difflib.get_close_matches(name[5:].lower(), words, 1, 0.85) if ours else []
-            if near:
-                raise OutlineError(f"{path}: {name} is not known; did you mean data-{near[0]}?")
+                raise OutlineError(f"{path}: {name} is set on <{svg.tag_name(node)}>; set it on <svg>")
 
 
 def _parse_stretch(root: ElementTree.Element, path: Path) -> tuple[float, float]:

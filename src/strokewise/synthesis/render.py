@@ -1,26 +1,28 @@
-"""The painter: one painting out of a catalogue, the parameters and its place in a split.
+"""Render one painting, given the catalogue, the parameters and its place in a split.
 
-    paint(catalogue, params.generate, "train", 17) -> Painting(scene uint8 (C, C) or RGB (C, C, 3), label, factors)
+    render_painting(catalogue, params.generate, "train", 17)
+        → Painting(scene uint8 (C, C) or RGB (C, C, 3), label, factors)
 
-A pure function of its arguments. It alone knows all three layers: outlines -> hand -> ink.
+A pure function of its arguments. The only module that knows all three layers: outlines → hand → ink.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise import params
 from strokewise.data.shards import OTHER
+from strokewise.params import GenerateParams
 from strokewise.synthesis import distractors, hand, hand_params, ink, ink_params, paper
 from strokewise.synthesis.hand_params import HandParams
 from strokewise.synthesis.ink_params import InkParams
 from strokewise.synthesis.outlines import Catalogue
 
-DISTRACTOR_TURNS = 2  # turns of `other` for one of a shape: two dozen kinds of doodles have to share them
-HYPERCUBE_SIZE = 24  # paintings of a shape over which each of these numbers is spread
+DISTRACTOR_TURNS = 2  # paintings of `other` for one of each shape: two dozen kinds of doodles share them
+HYPERCUBE_SIZE = 24  # paintings of a shape over which each number of a Latin hypercube is spread
 HYPERCUBE_DIMENSIONS = 1 + hand_params.HAND_UNIFORMS + ink_params.INK_UNIFORMS
 SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
@@ -28,104 +30,105 @@ Factor = float | int | str | bool
 
 @dataclass(frozen=True)
 class Subject:
-    """What is painted; every field is a column of the data set, and its text is on the set's card."""
+    """What is painted; every field is a column of the data set, and its text is on the dataset card."""
 
     variant: Annotated[str, "which of the shape's outlines, or the kind of doodle"]
     contains: Annotated[str, "the shapes that a doodle is made of, in the order of drawing, with a + between"]
 
 
-def _factor_fields(extras: bool) -> dict[str, Any]:
-    """The fields of a painting's three parts, in the order of the columns; `extras` keeps their texts."""
-    return {
-        name: kind
-        for part in (Subject, HandParams, InkParams)
-        for name, kind in get_type_hints(part, include_extras=extras).items()
-    }
-
-
-FACTOR_TYPES: dict[str, type] = _factor_fields(extras=False)
-"""The columns that every painting has, in their order."""
-FACTOR_MEANINGS: dict[str, str] = {name: kind.__metadata__[0] for name, kind in _factor_fields(extras=True).items()}
-"""What each of them says, for people."""
+FACTOR_ANNOTATIONS = {
+    name: annotation
+    for part in (Subject, HandParams, InkParams)
+    for name, annotation in get_type_hints(part, include_extras=True).items()
+}
+FACTOR_TYPES: dict[str, type] = {name: annotation.__origin__ for name, annotation in FACTOR_ANNOTATIONS.items()}
+"""The factors of every painting with their types, in the order of the columns."""
+FACTOR_MEANINGS: dict[str, str] = {name: annotation.__metadata__[0] for name, annotation in FACTOR_ANNOTATIONS.items()}
+"""What each factor means, for people."""
 
 
 @dataclass(frozen=True, eq=False)
 class Painting:
-    """A painting and what was drawn by lot for it."""
+    """A painting and all that was sampled for it."""
 
     scene: NDArray[np.uint8]
     label: int
-    """The place of its shape among the catalogue's."""
+    """The index of its shape in the catalogue."""
     factors: dict[str, Factor]
-    """A value for each of `FACTOR_TYPES`, in that order."""
+    """The value of each of `FACTOR_TYPES`, in that order."""
 
 
-def render_painting(catalogue: Catalogue, generate: params.GenerateParams, split: str, index: int) -> Painting:
-    """Paint number `index` (from 0) of a split. Shapes take turns, so every beginning of a split is balanced."""
+def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, index: int) -> Painting:
+    """Paint number `index` (from 0) of a split. Shapes take turns, so the first paintings of a split are balanced."""
     rng = np.random.default_rng(np.random.SeedSequence((generate.seed, SPLIT_SEEDS[split], index)))
-    label, turn = class_of(catalogue, index)
-    which, *lots = latin_hypercube(generate.seed, SPLIT_SEEDS[split], label, turn)
-    doodled = catalogue.shapes[label] == OTHER
-    if doodled:
-        doodle = distractors.sample_distractor(catalogue, which, rng)
-        subject, strokes = Subject(doodle.kind, doodle.contains), doodle.strokes
-        allowed = (0.5, 2.0), distractors.MAX_TURN_DEG.get(doodle.kind, 180.0), doodle.kind != "letters"
+    label, number = class_of(catalogue, index)
+    variant, *uniforms = latin_hypercube(generate.seed, SPLIT_SEEDS[split], label, number)
+    hand_uniforms, ink_uniforms = uniforms[: hand_params.HAND_UNIFORMS], uniforms[hand_params.HAND_UNIFORMS :]
+    hand_knobs, ink_knobs = resolve_knobs(generate)
+    is_distractor = catalogue.shapes[label] == OTHER
+    if is_distractor:
+        distractor = distractors.sample_distractor(catalogue, variant, rng)
+        subject, strokes = Subject(distractor.kind, distractor.contains), distractor.strokes
+        stretch, turn = (0.5, 2.0), distractors.MAX_TURN_DEG.get(distractor.kind, 180.0)
+        mirror = distractor.kind != "letters"
     else:
         outlines = catalogue.outlines[label]
-        outline = outlines[int(which * len(outlines))]
+        outline = outlines[int(variant * len(outlines))]
         subject, strokes = Subject(outline.variant, ""), outline.strokes
-        allowed = outline.stretch, outline.turn, outline.mirror
-    # a filling would hide that a doodle is one shape within another
-    fillable = any(closed for _, _, closed in strokes.parts) and not (doodled and len(strokes.parts) > 1)
-    hand_knobs, ink_knobs = resolve_knobs(generate)
-    how = hand_params.sample_hand_params(hand_knobs, *allowed, lots[: hand_params.HAND_UNIFORMS], rng)
-    inking = ink_params.sample_ink_params(ink_knobs, lots[hand_params.HAND_UNIFORMS :], generate.canvas, fillable, rng)
-    drawn = hand.draw_strokes(strokes, how, rng)
-    areas = drawn.areas if inking.fill != "none" else []
-    mask = ink.draw_ink(drawn.line, drawn.breaks, areas, drawn.detail, inking, generate.canvas, rng)
-    return Painting(paper.composite(mask, inking, rng), label, {**vars(subject), **vars(how), **vars(inking)})
+        stretch, turn, mirror = outline.stretch, outline.turn, outline.mirror
+    # a filling would hide that a doodle is one shape inside another
+    fillable = any(closed for _, _, closed in strokes.spans) and not (is_distractor and len(strokes.spans) > 1)
+    hand_values = hand_params.sample_hand_params(
+        hand_knobs, hand_uniforms, rng, stretch=stretch, turn=turn, mirror=mirror
+    )
+    ink_values = ink_params.sample_ink_params(ink_knobs, ink_uniforms, generate.canvas, fillable, rng)
+    path = hand.draw_strokes(strokes, hand_values, rng)
+    areas = path.areas if ink_values.fill != "none" else []
+    mask = ink.draw_ink(path.line, path.pen_downs, areas, path.detail, ink_values, generate.canvas, rng)
+    scene = paper.composite(mask, ink_values, rng)
+    return Painting(scene, label, {**vars(subject), **vars(hand_values), **vars(ink_values)})
 
 
 def class_of(catalogue: Catalogue, index: int) -> tuple[int, int]:
-    """The label of painting `index`, and how many of that label came before it. Doodles are painted oftener."""
-    turns = _class_cycle(catalogue.shapes)
-    before, place = divmod(index, len(turns))
-    label = turns[place]
-    return label, before * turns.count(label) + turns[:place].count(label)
+    """The label of painting `index`, and how many paintings of that label precede it in the split."""
+    cycle = _class_cycle(catalogue.shapes)
+    cycles, position = divmod(index, len(cycle))
+    label = cycle[position]
+    return label, cycles * cycle.count(label) + cycle[:position].count(label)
 
 
 @lru_cache(maxsize=16)
 def _class_cycle(shapes: tuple[str, ...]) -> list[int]:
-    """The labels in the order in which they are painted, over and over."""
+    """The labels in the order in which they are painted, again and again."""
     named = [label for label, shape in enumerate(shapes) if shape != OTHER]
     others = [label for label, shape in enumerate(shapes) if shape == OTHER]
     return named + others * DISTRACTOR_TURNS
 
 
-def latin_hypercube(seed: int, split: int, label: int, turn: int) -> list[float]:
-    """`HYPERCUBE_DIMENSIONS` numbers from [0, 1) for painting number `turn` of a shape.
+def latin_hypercube(seed: int, split_seed: int, label: int, number: int) -> list[float]:
+    """`HYPERCUBE_DIMENSIONS` numbers in [0, 1) for painting `number` of a shape.
 
-    Each is spread evenly over every `HYPERCUBE_SIZE` paintings (a Latin hypercube, McKay 1979): few paintings then cover what
-    many would, and still each is a function of its own index.
+    Each is spread evenly over every `HYPERCUBE_SIZE` paintings (Latin hypercube sampling, McKay 1979), so few paintings
+    cover what would otherwise need many, and still each painting is a function of its own index.
     """
-    block, place = divmod(turn, HYPERCUBE_SIZE)
-    numbers: list[float] = _hypercube_block(seed, split, label, block)[place].tolist()
-    return numbers
+    block, row = divmod(number, HYPERCUBE_SIZE)
+    uniforms: list[float] = _hypercube_block(seed, split_seed, label, block)[row].tolist()
+    return uniforms
 
 
 @lru_cache(maxsize=1024)
-def _hypercube_block(seed: int, split: int, label: int, block: int) -> NDArray[np.float64]:
-    """(BLOCK, DIMENSIONS): in each column one number from each of `HYPERCUBE_SIZE` equal parts of [0, 1), in any order."""
-    rng = np.random.default_rng(np.random.SeedSequence((seed, split, label, block, HYPERCUBE_DIMENSIONS)))
+def _hypercube_block(seed: int, split_seed: int, label: int, block: int) -> NDArray[np.float64]:
+    """(HYPERCUBE_SIZE, HYPERCUBE_DIMENSIONS): each column has one number in each of SIZE equal parts of [0, 1)."""
+    rng = np.random.default_rng(np.random.SeedSequence((seed, split_seed, label, block, HYPERCUBE_DIMENSIONS)))
     order = rng.random((HYPERCUBE_SIZE, HYPERCUBE_DIMENSIONS)).argsort(axis=0)
     return (order + rng.random((HYPERCUBE_SIZE, HYPERCUBE_DIMENSIONS))) / HYPERCUBE_SIZE
 
 
 @lru_cache(maxsize=16)
-def resolve_knobs(generate: params.GenerateParams) -> tuple[hand_params.HandKnobValues, ink_params.InkKnobValues]:
-    """Every knob as a number: its own where it is set, else the dial `imprecision`."""
-    dial = generate.imprecision
-    return (
-        hand_params.HandKnobValues(**{name: dial if value is None else value for name, value in generate.hand}),
-        ink_params.InkKnobValues(**{name: dial if value is None else value for name, value in generate.ink}),
+def resolve_knobs(generate: GenerateParams) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """The knobs of the hand and of the ink by name: each as set, or `imprecision` where it is null."""
+    hand_knobs, ink_knobs = (
+        {name: generate.imprecision if value is None else value for name, value in knobs}
+        for knobs in (generate.hand, generate.ink)
     )
+    return hand_knobs, ink_knobs

@@ -1,8 +1,7 @@
-"""What the layers of the painter hand to each other: strokes as arrays of points, a point as a complex number x + iy.
+"""Strokes as arrays: what the layers of the synthesis take and return. A point is a complex number x + iy.
 
-An outline in its own frame: x right, y down, its box centred on 0, its longest side 2. Its strokes follow each other in
-the order a person makes them; each is cut at its corners into edges, and every edge holds points as a pen passes them
-in equal times, both ends included.
+The frame of an outline: x right, y down, bounding box centred on 0, longest side 2. Strokes are in drawing order, each
+split at its corners into edges. The points of an edge include both ends and are spaced evenly in time.
 """
 
 from dataclasses import dataclass
@@ -21,73 +20,74 @@ STRAIGHT_EDGE_POINTS = 9  # points of a straight edge
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Strokes:
-    """Strokes as flat arrays: P points, E edges, S strokes. Made by `assemble_strokes`."""
+    """Strokes as flat arrays: P points, E edges, S strokes. Built by `assemble_strokes`."""
 
     points: Points
-    """(P,)."""
-    half: complex
-    """Half the width and half the height of their box."""
-    edge: Indices
+    """(P,) the points of all edges, one edge after the other."""
+    half_size: complex
+    """Half the width and half the height of the bounding box."""
+    edge_index: Indices
     """(P,) the edge that each point belongs to, ascending."""
-    along: Floats
-    """(P,) when it is passed: 0 at the first point of its edge, 1 at the last."""
-    first: Indices
+    edge_time: Floats
+    """(P,) when the pen passes each point: 0 at the first point of its edge, 1 at the last."""
+    edge_first: Indices
     """(E,) the first point of each edge."""
-    last: Indices
-    """(E,) its last point."""
-    cornered: Booleans
+    edge_last: Indices
+    """(E,) the last point of each edge."""
+    has_corner: Booleans
     """(E,) whether the edge begins at a corner or a free end; False only on a smooth closed stroke."""
-    after: Indices
-    """(E,) the edge that begins where each one ends; at a free end E + the number of the stroke."""
-    parts: tuple[tuple[int, int, bool], ...]
-    """(S) the first edge of each stroke, the first that is no longer of it, and whether it ends where it began."""
-    begins: Booleans
-    """(P,) whether an edge begins there at a corner."""
+    next_edge: Indices
+    """(E,) the edge that begins where each one ends; E + the number of the stroke at a free end."""
+    spans: tuple[tuple[int, int, bool], ...]
+    """(S) the first edge of each stroke, the edge after its last, and whether the stroke is closed."""
+    is_corner: Booleans
+    """(P,) whether an edge begins there at a corner or a free end."""
 
 
-EdgeList = tuple[list[Points], bool, bool]  # the edges of a stroke, whether it is closed, whether it has corners
+EdgeList = tuple[list[Points], bool, bool]
+"""A stroke as its edges, whether it is closed, and whether its edges begin at corners or free ends."""
 
 
 def assemble_strokes(pieces: list[EdgeList]) -> Strokes:
-    """Strokes from their edges (each (n,), n ≥ 2), scaled and shifted into the frame of an outline."""
-    edges = [edge for parts, _, _ in pieces for edge in parts]
+    """Strokes from the edges of each (every edge (n,), n ≥ 2), scaled and shifted into the frame of an outline."""
+    edges = [edge for stroke, _, _ in pieces for edge in stroke]
     counts = np.array([len(edge) for edge in edges])
     ends = np.cumsum(counts)
     first = ends - counts
-    points, half = normalise_frame(np.concatenate(edges))
-    bounds = np.cumsum([0, *(len(parts) for parts, _, _ in pieces)]).tolist()
-    after = np.arange(1, len(edges) + 1)
-    for stroke, (_, closed, _) in enumerate(pieces):
-        after[bounds[stroke + 1] - 1] = bounds[stroke] if closed else len(edges) + stroke
-    cornered = np.concatenate([np.full(len(parts), has) for parts, _, has in pieces])
-    begins = np.zeros(len(points), dtype=bool)
-    begins[first[cornered]] = True
+    points, half_size = normalise_frame(np.concatenate(edges))
+    bounds = np.cumsum([0, *(len(stroke) for stroke, _, _ in pieces)]).tolist()
+    next_edge = np.arange(1, len(edges) + 1)
+    for number, (_, closed, _) in enumerate(pieces):
+        next_edge[bounds[number + 1] - 1] = bounds[number] if closed else len(edges) + number
+    has_corner = np.concatenate([np.full(len(stroke), corners) for stroke, _, corners in pieces])
+    is_corner = np.zeros(len(points), dtype=bool)
+    is_corner[first[has_corner]] = True
     return Strokes(
         points=points,
-        half=half,
-        edge=np.repeat(np.arange(len(edges)), counts),
-        along=np.concatenate([unit_steps(count) for count in counts.tolist()]),
-        first=first,
-        last=ends - 1,
-        cornered=cornered,
-        after=after,
-        parts=tuple((a, b, closed) for (a, b), (_, closed, _) in zip(pairwise(bounds), pieces, strict=True)),
-        begins=begins,
+        half_size=half_size,
+        edge_index=np.repeat(np.arange(len(edges)), counts),
+        edge_time=np.concatenate([unit_steps(count) for count in counts.tolist()]),
+        edge_first=first,
+        edge_last=ends - 1,
+        has_corner=has_corner,
+        next_edge=next_edge,
+        spans=tuple((a, b, closed) for (a, b), (_, closed, _) in zip(pairwise(bounds), pieces, strict=True)),
+        is_corner=is_corner,
     )
 
 
 def normalise_frame(points: Points) -> tuple[Points, complex]:
-    """Shifted and scaled so that their box is centred on 0 and its longest side is 2; and half that box."""
+    """Centre the bounding box of points (n,) on 0 and scale its longest side to 2; also returns half the new box."""
     x, y = points.real, points.imag
     left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
     scale = 2 / max(right - left, bottom - top)
-    middle = complex(left + right, top + bottom) / 2
-    return (points - middle) * scale, complex(right - left, bottom - top) * scale / 2
+    centre = complex(left + right, top + bottom) / 2
+    return (points - centre) * scale, complex(right - left, bottom - top) * scale / 2
 
 
 @lru_cache(maxsize=1024)
 def unit_steps(count: int) -> Floats:
-    """(count,) even steps from 0 to 1, not to be written to."""
+    """(count,) evenly spaced numbers from 0 to 1; cached, so the array is read-only."""
     steps = np.linspace(0.0, 1.0, count)
     steps.flags.writeable = False
     return steps
@@ -99,50 +99,50 @@ def polyline_length(line: Points) -> float:
 
 
 def drop_repeated_points(line: Points) -> Points:
-    """A polyline (n,) without the points that repeat their neighbour, to a millionth of the whole."""
+    """A polyline (n,) without points that repeat the one before, to a millionth of its size."""
     if len(line) < 2:
         return line
-    near = 1e-6 * float(np.abs(line - line[0]).max())
-    keep: Booleans = np.abs(np.diff(line, prepend=np.inf)) > near
+    tolerance = 1e-6 * float(np.abs(line - line[0]).max())
+    keep: Booleans = np.abs(np.diff(line, prepend=np.inf)) > tolerance
     return line[keep]
 
 
 def split_at_corners(line: Points, closed: bool, sharp_deg: float = 25.0) -> EdgeList:
-    """Cut a polyline (n,), n ≥ 2, without repeated points into edges at its corners.
+    """Split a polyline (n,), n ≥ 2, without repeated points into edges at its corners, each resampled.
 
-    A corner is where the direction changes by more than `sharp_deg` between neighbouring points, so a curve must come
-    in steps finer than that. A closed line ends with its first point; it comes back beginning at a corner, if any.
+    A corner is where the direction changes by more than `sharp_deg` between neighbouring segments, so the segments of a
+    curve must turn by less. A closed polyline ends with its first point; its first edge begins at a corner, if any.
     """
-    steps = np.diff(line)
-    onward = np.append(steps[1:], steps[0] if closed else steps[-1])
-    turning = np.abs(np.angle(onward / steps))  # turning[i] is at point i + 1
+    segments = np.diff(line)
+    following = np.append(segments[1:], segments[0] if closed else segments[-1])
+    turning = np.abs(np.angle(following / segments))  # turning[i] is at point i + 1
     corners = np.flatnonzero(turning > np.radians(sharp_deg)) + 1
-    has = bool(len(corners)) or not closed
+    has_corner = bool(len(corners)) or not closed
     if closed and len(corners):
         line = np.concatenate([line[corners[0] : -1], line[: corners[0] + 1]])
         corners = corners[1:] - corners[0]
     cuts = [0, *corners.tolist(), len(line) - 1]
-    return [_resample_edge(line[a : b + 1]) for a, b in pairwise(cuts) if b > a], closed, has
+    return [_resample_edge(line[a : b + 1]) for a, b in pairwise(cuts) if b > a], closed, has_corner
 
 
 def _resample_edge(line: Points) -> Points:
-    """An edge with as many points as its bends need: 9 when straight, 10 more a quarter turn, 73 at most.
+    """An edge with as many points as its bends need: 9 if straight, 10 more per quarter turn, at most 73.
 
-    They are even in time rather than in length: a hand slows down in bends (the two-thirds power law, Lacquaniti,
-    Terzuolo and Viviani 1983), here by as much as makes half the time go by length and half by turning.
+    They are spaced evenly in time, not in length: a hand slows down in bends (the two-thirds power law, Lacquaniti,
+    Terzuolo and Viviani 1983). Here half of the time passes in proportion to length, half in proportion to turning.
     """
     if len(line) == 2:
         t = unit_steps(STRAIGHT_EDGE_POINTS)
-        return np.asarray(line[0] * (1 - t) + line[1] * t, dtype=np.complex128)  # exactly the ends at the ends
-    steps = line[1:] - line[:-1]
-    turns = np.abs(np.angle(steps[1:] / steps[:-1]))
-    bends = float(turns.sum())
-    time = np.abs(steps)
-    time /= time.sum()
-    if bends > 0.1:  # a turn is shared by the steps before and after
-        time[:-1] += turns / (2 * bends)
-        time[1:] += turns / (2 * bends)
-    reached = np.zeros(len(line))
-    time.cumsum(out=reached[1:])
-    count = min(73, STRAIGHT_EDGE_POINTS + round(10 * bends / (np.pi / 2)))
-    return np.asarray(np.interp(reached[-1] * unit_steps(count), reached, line), dtype=np.complex128)
+        return np.asarray(line[0] * (1 - t) + line[1] * t, dtype=np.complex128)  # exact at both ends
+    segments = line[1:] - line[:-1]
+    turns = np.abs(np.angle(segments[1:] / segments[:-1]))
+    total_turn = float(turns.sum())
+    durations = np.abs(segments)
+    durations /= durations.sum()
+    if total_turn > 0.1:  # the time of a turn is shared by the segments before and after it
+        durations[:-1] += turns / (2 * total_turn)
+        durations[1:] += turns / (2 * total_turn)
+    times = np.zeros(len(line))
+    durations.cumsum(out=times[1:])
+    count = min(73, STRAIGHT_EDGE_POINTS + round(10 * total_turn / (np.pi / 2)))
+    return np.asarray(np.interp(times[-1] * unit_steps(count), times, line), dtype=np.complex128)

@@ -1,11 +1,11 @@
-"""float32 (N, 1, G, G) pictures in [0, 1] -> as many, each drawn a little differently; labels stay what they were.
+"""float32 (N, 1, G, G) pictures in [0, 1] → as many, each drawn a little differently; their labels stay the same.
 
-Small batch functions, each with its own amount for every sample: one amount for a whole batch would shift what batch
-normalisation measures. A little of everything leaves any shape what it is; a mirror or a large turn does not (a letter
-yet to come, a square on its corner), so each painting has its `AugmentLimits`, read off from how its like were painted.
+Every sample gets amounts of its own: one amount for a whole batch would shift what batch normalisation measures. Small
+distortions leave any shape what it is, but a mirror or a large rotation may not (a letter, a square on its corner):
+each painting has its `AugmentLimits`, taken from how far paintings of its kind were rotated, mirrored and stretched.
 
-The amounts are drawn first (`sample_augment`), on the CPU and for a whole batch, and then used (`apply_augment`) on any device and any
-part of the batch: so several processes together see exactly the pictures that one would see.
+`sample_augment` draws the amounts of a whole batch on the CPU, `apply_augment` uses them on any device and any part of
+the batch: several processes together see exactly the pictures that one would see.
 """
 
 import dataclasses
@@ -20,94 +20,96 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional
 
-# The amounts at strength 1, chosen by eye: a shape stays what it is. `docs/experiments.md` tells what was tried.
+# The amounts at strength 1, chosen by eye: a shape stays what it is. What was tried: `docs/experiments.md`.
 MAX_ROTATION = math.radians(12)
-MAX_STRETCH = 0.12  # of width and of height, each for itself
+MAX_STRETCH = 0.12  # of width and of height, independently
 MAX_SHEAR = 0.12
 MAX_ZOOM = 0.08
-MAX_SHIFT = 0.04  # of the image_size
-WARP_STD = 0.035  # standard deviation of the elastic warp's knots, of the image_size
+MAX_SHIFT = 0.04  # of the picture's side
+WARP_STD = 0.035  # standard deviation of the elastic warp's knots, of the picture's side
 WARP_KNOTS = 5  # along each side
 DILATION_STRENGTH, EROSION_STRENGTH = 0.9, 0.35  # of what a 3×3 dilation adds and a 3×3 erosion takes
-CUTOUT_SIDE = 0.2  # widest piece rubbed out, of the image_size
+CUTOUT_SIDE = 0.2  # of the largest cutout, of the picture's side
 CUTOUT_PROBABILITY = 0.5
-FREE_ROTATION = math.radians(90)  # a kind of which one was turned further has no right way up
-INK_THRESHOLD = 0.25  # of full ink: what a drawing's frame is measured by
-MAX_LOG_STRETCH = math.log(2.2)  # a stretch makes lines thick one way and thin the other: no further than this at once
+FREE_ROTATION = math.radians(90)  # a kind with a painting rotated further has no right way up
+INK_THRESHOLD = 0.25  # of full ink: what counts for the bounding box
+MAX_LOG_STRETCH = math.log(2.2)  # more would make lines too thick one way and too thin the other
 STRETCH_PROBABILITY = 0.5
 NOISE_STD = 0.06  # standard deviation, of full ink
 
 
 @dataclass(frozen=True)
 class AugmentLimits:
-    """How far each of N paintings may be turned (radians), mirrored and stretched, and stay what it is."""
+    """How far each of N paintings may be rotated, mirrored and stretched and still show its shape; angles in radians."""
 
     min_rotation: Tensor  # (N,)
     max_rotation: Tensor  # (N,)
     mirror: Tensor  # (N,) bool
-    turn: Tensor  # (N,): how far it is turned as it is: its own width lies along this
-    min_log_stretch: Tensor  # (N,): logarithm of the factor by which its width may change against its height
+    turn: Tensor  # (N,): how far it is rotated already, which is the direction of its own width
+    min_log_stretch: Tensor  # (N,): logarithm of the factor by which its width may change relative to its height
     max_log_stretch: Tensor  # (N,)
 
-    def subset(self, wanted: slice | Tensor) -> "AugmentLimits":
+    def subset(self, index: slice | Tensor) -> "AugmentLimits":
         """The limits of some of the paintings."""
-        return AugmentLimits(**{name: value[wanted] for name, value in vars(self).items()})
+        return AugmentLimits(**{name: value[index] for name, value in vars(self).items()})
 
 
 def augment_limits(
-    factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], drawings: int = 0
+    factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], num_drawings: int = 0
 ) -> AugmentLimits | None:
-    """What the paintings show to be allowed: as far as others of their kind were turned, mirrored and stretched.
+    """Allow each painting what others of its kind, the same label and `variant`, were painted with.
 
-    `factors` are the columns of a split, (N,) each; a kind is a label and `variant`. After the paintings come so many
-    `drawings` by people, of which nothing was drawn by lot: they are turned and stretched no further and not mirrored.
-    None if the factors lack `turn` (degrees), `mirrored` or `stretch`: then nothing is known to be allowed.
+    Args:
+        factors: the columns of a split, an array (number of paintings,) each.
+        labels: int64 (N,), of the paintings and then of the drawings.
+        num_drawings: how many of the last pictures are drawings by people. No factors are known of them: they are not
+            mirrored, and rotated and stretched by the small amounts alone.
+
+    Returns None if `factors` lacks `turn` (degrees), `mirrored`, `stretch` or `variant`.
     """
     if not {"turn", "mirrored", "stretch", "variant"} <= factors.keys():
         return None
-    labels = labels[: len(labels) - drawings]
+    labels = labels[: len(labels) - num_drawings]
     turn, mirrored = np.radians(factors["turn"]), factors["mirrored"]
     _, kind = np.unique(np.stack([labels.astype(str), factors["variant"].astype(str)]), axis=1, return_inverse=True)
-    widest = np.zeros(kind.max() + 1)
-    np.maximum.at(widest, kind, np.abs(turn))
-    widest[widest > FREE_ROTATION] = math.pi
+    max_turn = np.zeros(kind.max() + 1)
+    np.maximum.at(max_turn, kind, np.abs(turn))
+    max_turn[max_turn > FREE_ROTATION] = math.pi
     mirror = np.zeros(kind.max() + 1, bool)
     np.logical_or.at(mirror, kind, mirrored)
-    stretch = np.log(factors["stretch"]) / 2  # the door takes the root of how elongated a drawing is
-    slim, wide = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
-    np.minimum.at(slim, kind, stretch)
-    np.maximum.at(wide, kind, stretch)
-    known = {
-        "min_rotation": -widest[kind] - turn,
-        "max_rotation": widest[kind] - turn,
+    log_stretch = np.log(factors["stretch"]) / 2  # preprocessing takes the square root of a drawing's aspect ratio
+    lowest, highest = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
+    np.minimum.at(lowest, kind, log_stretch)
+    np.maximum.at(highest, kind, log_stretch)
+    columns = {
+        "min_rotation": -max_turn[kind] - turn,
+        "max_rotation": max_turn[kind] - turn,
         "mirror": mirror[kind],
         "turn": turn,
-        "min_log_stretch": slim[kind] - stretch,
-        "max_log_stretch": wide[kind] - stretch,
+        "min_log_stretch": lowest[kind] - log_stretch,
+        "max_log_stretch": highest[kind] - log_stretch,
     }
-    tensors = {name: torch.tensor(np.append(values, np.zeros(drawings))).float() for name, values in known.items()}
+    tensors = {name: torch.tensor(np.append(values, np.zeros(num_drawings))).float() for name, values in columns.items()}
     return AugmentLimits(**{**tensors, "mirror": tensors["mirror"].bool()})
 
 
 @dataclass(frozen=True)
 class AugmentParams:
-    """What happens to each of N samples. All on the CPU until `on` moves them."""
+    """The amounts for each of N samples. Pictures are [-1, 1] wide and high, with the origin at their centre."""
 
-    linear: Tensor  # (N, 2, 2): a place in the old picture times this is one in the new, from the centre
-    zoom: Tensor  # (N,): and then it grows by this
-    shift: Tensor  # (N, 2): and then it moves by this; pictures are [-1, 1] wide and high
-    knots: Tensor  # (N, 2, KNOTS, KNOTS): elastic displacement, in the same units
-    thickness: Tensor  # (N,): towards the dilated (above 0) or the eroded picture (below)
-    cuts: Tensor  # (N, 4): left, top, right, bottom of what is rubbed out, in [0, 1]; empty where left = right
+    linear: Tensor  # (N, 2, 2): new place = linear · old place
+    zoom: Tensor  # (N,): factor, after `linear`
+    shift: Tensor  # (N, 2): after `zoom`
+    knots: Tensor  # (N, 2, WARP_KNOTS, WARP_KNOTS): displacements of the elastic warp
+    thickness: Tensor  # (N,): blend with the dilated (above 0) or the eroded picture (below 0)
+    cuts: Tensor  # (N, 4): left, top, right, bottom of the cutout, in [0, 1]; none where left = right
     noise: Tensor  # (N,): standard deviation
-    offsets: Tensor  # (N, 2): where in the field each sample's noise lies, in [0, 1)
+    offsets: Tensor  # (N, 2): where in `field` each sample's noise lies, in [0, 1)
     field: Tensor  # (2G, 2G): standard normal, shared by the batch
 
-    def subset(self, wanted: slice) -> "AugmentParams":
+    def subset(self, index: slice) -> "AugmentParams":
         """The amounts of some of the samples."""
-        return dataclasses.replace(
-            self, **{name: value[wanted] for name, value in vars(self).items() if name != "field"}
-        )
+        return dataclasses.replace(self, **{name: value[index] for name, value in vars(self).items() if name != "field"})
 
     def to(self, device: torch.device) -> "AugmentParams":
         """The same amounts on another device."""
@@ -115,38 +117,44 @@ class AugmentParams:
 
 
 def augment(batch: Tensor, generator: Generator, strength: float = 1.0, limits: AugmentLimits | None = None) -> Tensor:
-    """float32 (N, 1, G, G) in [0, 1] -> the same shape and range; `generator` lives on the CPU; `strength` 0: as is."""
+    """Sample and apply in one step: float32 (N, 1, G, G) in [0, 1] → the same shape and range.
+
+    Args:
+        batch: on any device.
+        generator: on the CPU.
+        strength: scales all amounts; 0 returns the batch unchanged.
+        limits: of each sample; None: none is mirrored or rotated far.
+    """
     if strength == 0:
         return batch
-    return apply_augment(
-        batch, sample_augment(len(batch), batch.shape[-1], generator, strength, limits).to(batch.device)
-    )
+    params = sample_augment(len(batch), batch.shape[-1], generator, strength, limits)
+    return apply_augment(batch, params.to(batch.device))
 
 
 def sample_augment(
     count: int, image_size: int, generator: Generator, strength: float = 1.0, limits: AugmentLimits | None = None
 ) -> AugmentParams:
-    """The amounts for `count` pictures of `image_size`×`image_size` pixels; without `augment_limits` none is mirrored or turned far."""
+    """Draw the amounts for `count` pictures of `image_size` × `image_size` pixels; arguments as in `augment`."""
 
     def uniform(*size: int) -> Tensor:
         return (2 * torch.rand(count, *size, generator=generator) - 1) * strength
 
     angle, shear = uniform() * MAX_ROTATION, uniform() * MAX_SHEAR
     stretch = 1 + uniform(2) * MAX_STRETCH
-    turned, flipped = torch.rand(count, generator=generator), torch.rand(count, generator=generator) < 0.5
+    position, flip = torch.rand(count, generator=generator), torch.rand(count, generator=generator) < 0.5
     if limits is not None:
-        angle += limits.min_rotation.lerp(limits.max_rotation, turned)
-        stretch[:, 0] *= torch.where(flipped & limits.mirror, -1.0, 1.0)
+        angle += limits.min_rotation.lerp(limits.max_rotation, position)
+        stretch[:, 0] *= torch.where(flip & limits.mirror, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
     rotation = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # (N, 2, 2)
-    sheared = torch.eye(2).repeat(count, 1, 1)
-    sheared[:, 0, 1] = shear
+    shearing = torch.eye(2).repeat(count, 1, 1)
+    shearing[:, 0, 1] = shear
     thickness = uniform()
     centre = torch.rand(count, 2, generator=generator)
-    wanted = torch.rand(count, 1, generator=generator) < CUTOUT_PROBABILITY
-    half = torch.rand(count, 1, generator=generator) * wanted * (CUTOUT_SIDE / 2 * strength)
-    amounts = AugmentParams(
-        linear=rotation @ sheared * stretch.unsqueeze(1),
+    has_cutout = torch.rand(count, 1, generator=generator) < CUTOUT_PROBABILITY
+    half = torch.rand(count, 1, generator=generator) * has_cutout * (CUTOUT_SIDE / 2 * strength)
+    params = AugmentParams(
+        linear=rotation @ shearing * stretch.unsqueeze(1),
         zoom=1 + uniform() * MAX_ZOOM,
         shift=uniform(2) * MAX_SHIFT * 2,  # the coordinates are 2 wide
         knots=torch.randn(count, 2, WARP_KNOTS, WARP_KNOTS, generator=generator) * (WARP_STD * 2 * strength),
@@ -157,121 +165,131 @@ def sample_augment(
         field=torch.randn(2 * image_size, 2 * image_size, generator=generator),
     )
     if limits is None:
-        return amounts
-    chance, far = torch.rand(2, count, generator=generator)
-    far = limits.min_log_stretch.clamp(min=-MAX_LOG_STRETCH).lerp(
-        limits.max_log_stretch.clamp(max=MAX_LOG_STRETCH), far
-    )
-    far *= (chance < STRETCH_PROBABILITY) * strength
-    return dataclasses.replace(amounts, linear=amounts.linear @ stretch_along(limits.turn, far))
+        return params
+    chance, position = torch.rand(2, count, generator=generator)
+    lowest = limits.min_log_stretch.clamp(min=-MAX_LOG_STRETCH)
+    log_stretch = lowest.lerp(limits.max_log_stretch.clamp(max=MAX_LOG_STRETCH), position)
+    log_stretch *= (chance < STRETCH_PROBABILITY) * strength
+    return dataclasses.replace(params, linear=params.linear @ stretch_along(limits.turn, log_stretch))
 
 
-def stretch_along(turn: Tensor, stretch: Tensor) -> Tensor:
-    """(N, 2, 2): stretched by the factor exp(stretch), as much along the way `turn` as it is squeezed across."""
+def stretch_along(turn: Tensor, log_stretch: Tensor) -> Tensor:
+    """Matrices (N, 2, 2) that stretch along the angle `turn` (N,) and squeeze across it, exp(log_stretch) in all.
+
+    Areas stay as they are.
+    """
     cos, sin = (2 * turn).cos(), (2 * turn).sin()
-    mean, spread = (stretch / 2).cosh(), (stretch / 2).sinh()  # of exp(stretch / 2) and exp(-stretch / 2)
+    mean, spread = (log_stretch / 2).cosh(), (log_stretch / 2).sinh()  # of the two factors, one 1 / the other
     return torch.stack(
         [torch.stack([mean + spread * cos, spread * sin], 1), torch.stack([spread * sin, mean - spread * cos], 1)], 1
     )
 
 
-def apply_augment(batch: Tensor, amounts: AugmentParams) -> Tensor:
-    """What a hand, a pen and a scan do, in their order."""
-    batch = elastic_warp(batch, *_inverse_affine(batch, amounts.linear, amounts.zoom, amounts.shift), amounts.knots)
-    batch = change_thickness(batch, amounts.thickness)
-    batch = cutout(batch, amounts.cuts)
-    return add_noise(batch, amounts.noise, amounts.offsets, amounts.field)
+def apply_augment(batch: Tensor, params: AugmentParams) -> Tensor:
+    """Distort (N, 1, G, G) pictures as a hand, a pen and a scan do, in this order."""
+    batch = elastic_warp(batch, *_inverse_affine(batch, params.linear, params.zoom, params.shift), params.knots)
+    batch = change_thickness(batch, params.thickness)
+    batch = cutout(batch, params.cuts)
+    return add_noise(batch, params.noise, params.offsets, params.field)
 
 
 def _inverse_affine(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 2, 2) and (N, 2): from a place in the new picture to one in the old.
+    """Matrix (N, 2, 2) and offset (N, 2): old place = matrix · new place + offset.
 
-    What was turned or stretched is made as large as it was and put where it was, as the door would do, and only then
-    zoomed and shifted. The door would even it, too: `augment_limits` stretches it by no more than what is left then.
+    A rotated or stretched drawing is given its old size and place again, as preprocessing would, and only then zoomed
+    and shifted. Preprocessing would also normalise its aspect ratio: `augment_limits` allows no more than what is left.
     """
     ends = _row_extents(batch)
-    was, now = _bounding_box(ends), _bounding_box(ends @ linear.transpose(1, 2))
-    larger = (was[1] / now[1]) * zoom.unsqueeze(1)
-    back = torch.linalg.inv(linear)
-    old = back / larger.unsqueeze(2)
-    return old, (back @ now[0].unsqueeze(2) - old @ (was[0] + shift).unsqueeze(2)).squeeze(2)
+    old_centre, old_half_side = _bounding_box(ends)
+    new_centre, new_half_side = _bounding_box(ends @ linear.transpose(1, 2))
+    scale = (old_half_side / new_half_side) * zoom.unsqueeze(1)
+    inverse = torch.linalg.inv(linear)
+    matrix = inverse / scale.unsqueeze(2)
+    return matrix, (inverse @ new_centre.unsqueeze(2) - matrix @ (old_centre + shift).unsqueeze(2)).squeeze(2)
 
 
 def _row_extents(batch: Tensor) -> Tensor:
-    """(N, 2G, 2): the first and the last inked place of each row, between which lies all ink; an empty row has none.
+    """The first and the last ink of each row, (N, 2G, 2); x is NaN in rows without.
 
-    A linear map is greatest and least at one of them, so that the other pixels need not be looked at.
+    A linear map has its extremes at one of them, so that no other pixel is needed for a bounding box.
     """
     N, _, image_size, _ = batch.shape
-    at = _pixel_centres(image_size, batch.device)
-    inked = (batch.view(N, image_size, image_size) > INK_THRESHOLD).float()
-    last = (inked * (at + 2)).amax(2) - 2  # -2 where there is none
-    first = 2 - (inked * (2 - at)).amax(2)
+    centres = _pixel_centres(image_size, batch.device)
+    ink = (batch.view(N, image_size, image_size) > INK_THRESHOLD).float()
+    last = (ink * (centres + 2)).amax(2) - 2  # -2 where there is none
+    first = 2 - (ink * (2 - centres)).amax(2)
     x = torch.cat([first, last], 1)
     x = torch.where(x.abs() < 1, x, torch.nan)
-    return torch.stack([x, at.repeat(2).expand(N, -1) + 0 * x], 2)
+    return torch.stack([x, centres.repeat(2).expand(N, -1) + 0 * x], 2)
 
 
 def _bounding_box(places: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre (N, 2) and half the longer side (N, 1) of the box around places (N, M, 2); without any, the frame's."""
-    least = places.nan_to_num(nan=torch.inf).amin(1)
-    most = places.nan_to_num(nan=-torch.inf).amax(1)
-    least, most = least.nan_to_num(posinf=-1.0), most.nan_to_num(neginf=1.0)
-    return (least + most) / 2, ((most - least) / 2).amax(1, keepdim=True)
+    """Centre (N, 2) and half the longer side (N, 1) of the box around (N, M, 2) places; the whole frame if all are NaN."""
+    low = places.nan_to_num(nan=torch.inf).amin(1)
+    high = places.nan_to_num(nan=-torch.inf).amax(1)
+    low, high = low.nan_to_num(posinf=-1.0), high.nan_to_num(neginf=1.0)
+    return (low + high) / 2, ((high - low) / 2).amax(1, keepdim=True)
 
 
-def elastic_warp(batch: Tensor, linear: Tensor, shift: Tensor, knots: Tensor) -> Tensor:
-    """Look up every new pixel at the old place `linear · new + shift`, displaced like rubber: one bilinear sampling."""
+def elastic_warp(batch: Tensor, matrix: Tensor, offset: Tensor, knots: Tensor) -> Tensor:
+    """Sample every new pixel at the old place `matrix · new + offset` plus a smooth displacement, bilinearly, once.
+
+    Args:
+        batch: (N, 1, G, G).
+        matrix, offset: (N, 2, 2) and (N, 2), for coordinates in [-1, 1].
+        knots: (N, 2, K, K), displacements at K × K evenly spaced places, in the same units.
+    """
     N, _, image_size, _ = batch.shape
-    at = _pixel_centres(image_size, batch.device)
-    across, down = linear.view(N, 1, 1, 2, 2).unbind(-1)
-    rigid = across * at.view(1, 1, image_size, 1) + (
-        down * at.view(1, image_size, 1, 1) + shift.view(N, 1, 1, 2)
+    centres = _pixel_centres(image_size, batch.device)
+    across, down = matrix.view(N, 1, 1, 2, 2).unbind(-1)
+    affine = across * centres.view(1, 1, image_size, 1) + (
+        down * centres.view(1, image_size, 1, 1) + offset.view(N, 1, 1, 2)
     )  # (N, G, G, 2)
-    weights = _knot_weights(at, knots.shape[-1])  # (G, KNOTS); as matrix products a fifth of the cost of interpolate()
-    columns = knots @ weights.T  # (N, 2, KNOTS, G)
-    rubber = weights @ columns.permute(0, 2, 3, 1).reshape(N, -1, image_size * 2)  # (N, G, 2G)
-    return functional.grid_sample(batch, rigid + rubber.view(N, image_size, image_size, 2), align_corners=False)
+    weights = _knot_weights(centres, knots.shape[-1])  # (G, K); matrix products cost a fifth of interpolate()
+    columns = knots @ weights.T  # (N, 2, K, G)
+    displacement = weights @ columns.permute(0, 2, 3, 1).reshape(N, -1, image_size * 2)  # (N, G, 2G)
+    places = affine + displacement.view(N, image_size, image_size, 2)
+    return functional.grid_sample(batch, places, align_corners=False)
 
 
 def _pixel_centres(image_size: int, device: torch.device) -> Tensor:
-    """Where the pixels' centres are, in [-1, 1]."""
+    """The coordinates of the pixels' centres, in [-1, 1]."""
     return (2 * torch.arange(image_size, device=device) + 1) / image_size - 1
 
 
-def _knot_weights(at: Tensor, knots: int) -> Tensor:
-    """How much each of `knots` evenly spread over [-1, 1] moves what is at `at`: smooth, summing to one."""
-    distance = (at.unsqueeze(1) - torch.linspace(-1, 1, knots, device=at.device)) * (knots - 1) / 2
+def _knot_weights(places: Tensor, knots: int) -> Tensor:
+    """(G, knots): how much each of `knots` knots, evenly spaced over [-1, 1], moves each place; rows sum to one."""
+    distance = (places.unsqueeze(1) - torch.linspace(-1, 1, knots, device=places.device)) * (knots - 1) / 2
     return (-(distance**2)).softmax(1)
 
 
 def change_thickness(batch: Tensor, thickness: Tensor) -> Tensor:
-    """Blend with the 3×3 dilated (1) or the eroded (-1) picture: a broader or a finer pen."""
+    """Blend with the 3×3 dilated (towards 1) or the eroded picture (towards -1): a broader or a finer pen."""
     amount = thickness.view(-1, 1, 1, 1)
-    broader = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
-    broader = broader.lerp(_dilate(broader), amount.abs())
-    return torch.where(amount > 0, broader, 1 - broader)
+    ink = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
+    ink = ink.lerp(_dilate(ink), amount.abs())
+    return torch.where(amount > 0, ink, 1 - ink)
 
 
 def _dilate(batch: Tensor) -> Tensor:
     """The largest of each 3×3 neighbourhood, along rows and then columns: a tenth of the cost of max_pool2d()."""
-    framed = functional.pad(batch, (1, 1, 1, 1))
-    rows = torch.maximum(torch.maximum(framed[..., :-2], framed[..., 1:-1]), framed[..., 2:])
+    padded = functional.pad(batch, (1, 1, 1, 1))
+    rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
     return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
 
 
 def cutout(batch: Tensor, cuts: Tensor) -> Tensor:
-    """Bare paper inside a square: the pen did not touch, or a thumb did."""
+    """Bare paper inside a square (N, 4), as where a pen did not touch; left, top, right, bottom in [0, 1]."""
     image_size = batch.shape[-1]
-    at = (torch.arange(image_size, device=batch.device) + 0.5) / image_size
+    centres = (torch.arange(image_size, device=batch.device) + 0.5) / image_size
     left, top, right, bottom = cuts.unsqueeze(2).unbind(1)  # (N, 1) each
-    columns = (at >= left) & (at < right)  # (N, G)
-    rows = (at >= top) & (at < bottom)
+    columns = (centres >= left) & (centres < right)  # (N, G)
+    rows = (centres >= top) & (centres < bottom)
     return batch.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
 
 
 def add_noise(batch: Tensor, noise: Tensor, offsets: Tensor, field: Tensor) -> Tensor:
-    """Add grain of the given standard deviations: each sample gets its own window of the field."""
+    """Add noise of the given standard deviations, each sample its own window of the field; see `AugmentParams`."""
     image_size = batch.shape[-1]
     y, x = (offsets * image_size).long().unbind(1)
     windows = field.unfold(0, image_size, 1).unfold(1, image_size, 1)  # a view (G + 1, G + 1, G, G)

@@ -1,0 +1,66 @@
+"""Ink on any paper: uneven light, ruled and squared paper, filled shapes, blank pages."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from strokewise.errors import PictureError
+from strokewise.preprocessing.preprocess import preprocess
+
+Draw = Callable[..., np.ndarray]
+IsSimilar = Callable[..., bool]
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_light_ink_on_dark_ruled_paper_is_extracted(squared: bool, draw_circle: Draw, is_similar: IsSimilar) -> None:
+    plain = draw_circle(ink=220, paper=120, width=1, radius=0.15)
+    page = plain.copy()
+    page[8::20] -= 50
+    if squared:
+        page[:, 8::20] -= 50
+    assert is_similar(preprocess(page, 64), preprocess(plain, 64), 0.85)
+
+
+def test_ruled_paper_alone_is_blank() -> None:
+    page = np.full((128, 128), 240, np.uint8)
+    page[8::20] = 90
+    with pytest.raises(PictureError, match="blank"):
+        preprocess(page, 64)
+
+
+def shades() -> dict[str, np.ndarray]:
+    """Light by name, a factor (128, 128) of the page's levels."""
+    y, x = np.mgrid[:128, :128] / 127
+    return {
+        "slope": 0.4 + 0.6 * (x + y) / 2,
+        "vignette": 1 - 0.8 * ((x - 0.5) ** 2 + (y - 0.5) ** 2),
+        "shadow": 0.5 + 0.5 / (1 + np.exp(-12 * (x - 0.3 * y - 0.4))),
+    }
+
+
+@pytest.mark.parametrize("shade", shades())
+@pytest.mark.parametrize("filled", [False, True])
+def test_uneven_light_is_removed(shade: str, filled: bool, draw_circle: Draw, is_similar: IsSimilar) -> None:
+    page = draw_circle(ink=40, paper=235, width=-1 if filled else 4)
+    noise = np.random.default_rng(0).normal(0, 3, page.shape)
+    photo = np.clip(page * shades()[shade] + noise, 0, 255).astype(np.uint8)
+    photo = cv2.imdecode(cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
+    assert is_similar(preprocess(photo, 64), preprocess(page, 64), 0.93)
+
+
+@pytest.mark.parametrize("level", [200, 110, 0])
+@pytest.mark.parametrize("squared", [False, True])
+def test_lines_of_ruled_paper_are_removed(level: int, squared: bool, draw_circle: Draw, is_similar: IsSimilar) -> None:
+    page = draw_circle(256, 5)
+    for offset in range(12, 256, 24):
+        page[offset] = np.minimum(page[offset], level)
+        if squared:
+            page[:, offset] = np.minimum(page[:, offset], level)
+    assert is_similar(preprocess(page, 64), preprocess(draw_circle(256, 5), 64), 0.9)
+
+
+def test_filled_shape_stays_filled(draw_circle: Draw) -> None:
+    for page in (draw_circle(width=-1), 255 - draw_circle(width=-1, radius=0.45)):
+        assert preprocess(page, 64)[16:48, 16:48].min() == 255

@@ -1,0 +1,78 @@
+"""Decoding: files of every format and depth, colours, EXIF rotation, transparency, and the limit of a file's size."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from strokewise.data.png import encode_png
+from strokewise.errors import PictureError
+from strokewise.preprocessing.decode import decode
+from strokewise.preprocessing.preprocess import preprocess
+
+Draw = Callable[..., np.ndarray]
+Encode = Callable[..., bytes]
+IsSimilar = Callable[..., bool]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
+def test_decode_agrees_with_pillow(
+    file_format: str, mode: str, draw_circle: Draw, encode: Encode, is_similar: IsSimilar, circle_picture: np.ndarray
+) -> None:
+    is_16_bit = mode == "I;16"
+    page = draw_circle()
+    image = Image.fromarray(page.astype(np.uint16) * 257) if is_16_bit else Image.fromarray(page).convert(mode)
+    try:
+        data = encode(image, file_format)
+    except (OSError, ValueError):
+        pytest.skip(f"{file_format} has no {mode}")
+    scene = decode(data)
+    reread = Image.open(io.BytesIO(data))
+    expected = np.asarray(reread) // 257 if reread.mode == "I;16" else np.asarray(reread.convert("L"))
+    assert scene.shape[:2] == expected.shape
+    grey = scene if scene.ndim == 2 else scene.mean(2)
+    assert np.abs(grey.astype(int) - expected).max() <= (4 if file_format == "JPEG" else 1)  # rounding may differ
+    assert is_similar(preprocess(data, 64), circle_picture, 0.9)
+
+
+def test_colours_are_decoded_in_rgb_order(encode: Encode) -> None:
+    page = np.full((32, 32, 3), 255, np.uint8)
+    page[8:24, 8:24] = (200, 30, 90)
+    for file_format in ("PNG", "BMP"):
+        np.testing.assert_array_equal(decode(encode(page, file_format)), page)
+    np.testing.assert_array_equal(decode(encode_png(page)), page)
+    assert encode_png(page) == encode_png(page.copy())
+
+
+def test_exif_rotation_is_applied(encode: Encode) -> None:
+    page = np.full((40, 80), 255, np.uint8)
+    page[5:10, 5:60] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90°
+    scene = decode(encode(page, "JPEG", exif=exif, quality=95))
+    assert scene.shape[:2] == (80, 40)
+    assert np.abs(scene.mean(2).astype(int) - np.rot90(page, -1)).mean() < 5
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_ink_of_any_colour_on_a_transparent_page_is_visible(
+    ink: int, draw_circle: Draw, encode: Encode, is_similar: IsSimilar, circle_picture: np.ndarray
+) -> None:
+    alpha = 255 - draw_circle()
+    page = np.dstack([np.full((128, 128, 3), ink, np.uint8), alpha])
+    assert is_similar(preprocess(encode(page, "PNG"), 64), circle_picture)
+    assert is_similar(preprocess(page, 64), circle_picture)
+
+
+def test_file_above_the_size_limit_raises_picture_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(bytes(1000))
+    monkeypatch.setattr("strokewise.preprocessing.decode.MAX_FILE_BYTES", 999)
+    with pytest.raises(PictureError, match="holds 1,000 bytes; at most 999 are read"):
+        decode(path)
+    with pytest.raises(PictureError, match="1,000 bytes; at most 999 are read"):
+        decode(bytes(1000))
