@@ -1,4 +1,4 @@
-"""What every test stands on: an environment without the user's settings, and the checkout under test."""
+"""Fixtures of all tests: an environment without the user's settings, the command line and the checkout."""
 
 import os
 import signal
@@ -12,13 +12,14 @@ from strokewise.cli import app
 
 RunCli = Callable[..., tuple[int, str, str]]
 
+pytest_plugins = ["registry_fixtures"]
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No tracking server, no DVC experiment and no torchrun of the person who runs the tests leaks in."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variables of MLflow, DVC and torchrun."""
     for name in list(os.environ):
         if name.startswith(("MLFLOW_", "DVC_")) or name in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}:
             monkeypatch.delenv(name)
@@ -26,30 +27,27 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: then all cores come to an end together."""
+    """Run the longest files first, so that all cores finish at about the same time."""
     items.sort(key=lambda item: "pipeline" not in item.path.parts)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """What a test or a fixture starts can be interrupted: an ignored SIGINT would be inherited by every child.
-
-    It is ignored where tests are begun in a background.
-    """
+    """Handle SIGINT: tests that run in the background ignore it, and their child processes would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCli:
-    """Type `strokewise WORDS` in this process -> exit code, what it printed, what it printed as an error."""
+    """run_cli(*arguments): run `strokewise ARGUMENTS` in this process → (exit code, stdout, stderr)."""
 
-    def strokewise(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["strokewise", *words])
+    def strokewise(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["strokewise", *arguments])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as caught:
             app.run()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        output = capsys.readouterr()
+        return int(caught.value.code or 0), output.out, output.err
 
     return strokewise
 

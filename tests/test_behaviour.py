@@ -1,7 +1,7 @@
-"""What a user may rely on, seen on a small network that was trained on paintings and a few imported drawings.
+"""Behaviour that users rely on, with a small network trained on paintings and a few imported drawings.
 
-A drawing keeps its shape when it is drawn thicker, elsewhere, larger, turned a little or light on dark; and import,
-training, prediction, evaluation and the server see the same picture in the same file.
+The predicted shape stays the same when a drawing is thicker, elsewhere, larger, turned a little or light on dark; and
+import, training, prediction and the server get the same picture from the same file.
 """
 
 import base64
@@ -34,17 +34,17 @@ from strokewise.support.paths import TRAIN_DRAWINGS_DIR
 
 pytestmark = pytest.mark.slow
 SHAPES = ("ellipse", "rectangle", "star", "triangle")
-SMALL = [
+SMALL_OVERRIDES = [
     *("generate.train=400", "generate.validation=48", "generate.test=24", "generate.imprecision=0.5"),
     *("network.image_size=32", "train.epochs=20", "train.batch_size=64", "train.threads=1", "train.device=cpu"),
 ]
-KEEP = 0.95  # of the drawings, at least, that a change must leave what they are
-CORNERS = {"rectangle": 4, "star": 10, "triangle": 3}
+MIN_UNCHANGED = 0.95  # minimum share of drawings whose predicted shape stays the same under a change
+CORNER_COUNTS = {"rectangle": 4, "star": 10, "triangle": 3}
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawing by ruler: where it lies (0 to 1 across the page), how large, how thick the pen (pixels), how turned."""
+    """An exact drawing: position (0 to 1 across the image), size and pen width in pixels, turn in degrees."""
 
     shape: str
     stretch: float = 1.0
@@ -55,9 +55,10 @@ class Drawing:
     turn: float = 0.0
     inverted: bool = False
 
-    def page(self) -> NDArray[np.uint8]:
-        """Uint8 (256, 256): dark on light, unless inverted."""
-        angles = np.arange(CORNERS.get(self.shape, 64)) / CORNERS.get(self.shape, 64) * 2 * np.pi
+    def image(self) -> NDArray[np.uint8]:
+        """Render it: uint8 (256, 256), dark on light unless inverted."""
+        count = CORNER_COUNTS.get(self.shape, 64)
+        angles = np.arange(count) / count * 2 * np.pi
         angles += np.pi / 4 if self.shape == "rectangle" else -np.pi / 2
         radius = np.where(np.arange(len(angles)) % 2, 0.4, 1.0) if self.shape == "star" else np.ones(len(angles))
         points = radius[:, None] * np.stack([np.cos(angles) * self.stretch, np.sin(angles)], 1) * self.size
@@ -68,7 +69,9 @@ class Drawing:
         return 255 - paper if self.inverted else paper
 
 
-PLAIN = [Drawing(shape, stretch, turn=turn) for shape in SHAPES for stretch in (0.7, 0.85, 1.2) for turn in (-3, 0, 3)]
+DRAWINGS = [
+    Drawing(shape, stretch, turn=turn) for shape in SHAPES for stretch in (0.7, 0.85, 1.2) for turn in (-3, 0, 3)
+]
 CHANGES = {
     "thinner": {"pen": 1},
     "thicker": {"pen": 8},
@@ -81,97 +84,101 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def yard(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with four shapes and a drawing of each that was imported to learn from, painted and trained."""
+def workdir(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with four shapes and an imported training drawing of each, after `generate` and `train`."""
     folder = tmp_path_factory.mktemp("behaviour")
     for shape in SHAPES:
         shutil.copytree(root / "data" / "outlines" / shape, folder / "data" / "outlines" / shape)
     shutil.copy(root / "params.yaml", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for number, drawing in enumerate(PLAIN[::9]):
+        for number, drawing in enumerate(DRAWINGS[::9]):
             path = Path("learn", drawing.shape, f"{number}.png")
             path.parent.mkdir(parents=True)
-            cv2.imwrite(str(path), drawing.page())
+            cv2.imwrite(str(path), drawing.image())
         assert CliRunner().invoke(app, ["import", "learn", "--train"]).exit_code == 0
-        words = [word for change in SMALL for word in ("--set", change)]
+        options = [word for override in SMALL_OVERRIDES for word in ("--set", override)]
         for stage in ("generate", "train"):
-            command = [sys.executable, "-m", "strokewise", stage, *words]
+            command = [sys.executable, "-m", "strokewise", stage, *options]
             subprocess.run(command, check=True, capture_output=True)
         yield folder
 
 
 @pytest.fixture(scope="module")
-def loaded(yard: Path) -> Recogniser:
-    return strokewise.load(yard / "data" / "model")
+def recogniser(workdir: Path) -> Recogniser:
+    return strokewise.load(workdir / "data" / "model")
 
 
 @pytest.fixture(scope="module")
-def plain(loaded: Recogniser) -> list[str]:
-    """What the network says of the drawings as they are."""
-    said = [answer.shape for answer in loaded.predict([drawing.page() for drawing in PLAIN])]
-    right = np.mean([answer == drawing.shape for answer, drawing in zip(said, PLAIN, strict=True)])
-    assert right >= KEEP, "drawings by ruler are the easiest there are"
-    return said
+def unchanged_shapes(recogniser: Recogniser) -> list[str]:
+    """The predicted shape of each of `DRAWINGS`, before any change."""
+    shapes = [prediction.shape for prediction in recogniser.predict([drawing.image() for drawing in DRAWINGS])]
+    accuracy = np.mean([shape == drawing.shape for shape, drawing in zip(shapes, DRAWINGS, strict=True)])
+    assert accuracy >= MIN_UNCHANGED, "exact drawings are the easiest there are"
+    return shapes
+
+
+def share_unchanged(drawings: list[Drawing], recogniser: Recogniser, unchanged_shapes: list[str]) -> float:
+    predictions = recogniser.predict([drawing.image() for drawing in drawings])
+    return float(np.mean([new.shape == old for new, old in zip(predictions, unchanged_shapes, strict=True)]))
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_drawing_keeps_its_shape(change: str, loaded: Recogniser, plain: list[str]) -> None:
-    changed = loaded.predict([replace(drawing, **CHANGES[change]).page() for drawing in PLAIN])
-    assert np.mean([answer.shape == before for answer, before in zip(changed, plain, strict=True)]) >= KEEP
+def test_shape_is_invariant_to_change(change: str, recogniser: Recogniser, unchanged_shapes: list[str]) -> None:
+    changed = [replace(drawing, **CHANGES[change]) for drawing in DRAWINGS]
+    assert share_unchanged(changed, recogniser, unchanged_shapes) >= MIN_UNCHANGED
 
 
 @pytest.mark.parametrize("degrees", [-8, 8])
-def test_a_drawing_turned_a_little_keeps_its_shape(degrees: int, loaded: Recogniser, plain: list[str]) -> None:
-    turned = loaded.predict([replace(drawing, turn=drawing.turn + degrees).page() for drawing in PLAIN])
-    assert np.mean([answer.shape == before for answer, before in zip(turned, plain, strict=True)]) >= KEEP
+def test_shape_is_invariant_to_small_turn(degrees: int, recogniser: Recogniser, unchanged_shapes: list[str]) -> None:
+    turned = [replace(drawing, turn=drawing.turn + degrees) for drawing in DRAWINGS]
+    assert share_unchanged(turned, recogniser, unchanged_shapes) >= MIN_UNCHANGED
 
 
 @pytest.mark.parametrize("shade", [0, 128, 255])
-def test_a_blank_page_is_refused(shade: int, loaded: Recogniser) -> None:
+def test_blank_image_raises_picture_error(shade: int, recogniser: Recogniser) -> None:
     with pytest.raises(PictureError, match="blank"):
-        loaded.predict(np.full((256, 256), shade, np.uint8))
+        recogniser.predict(np.full((256, 256), shade, np.uint8))
 
 
-def test_scores_are_probabilities_in_a_batch_as_alone(loaded: Recogniser) -> None:
-    pages = [drawing.page() for drawing in PLAIN]
-    for page, together in zip(pages, loaded.predict(pages), strict=True):
-        assert min(together.scores.values()) >= 0
-        assert sum(together.scores.values()) == pytest.approx(1, abs=1e-6)
-        assert together.confidence == max(together.scores.values()) == together.scores[together.shape]
-        (alone,) = loaded.predict(page)
-        assert alone.shape == together.shape
-        assert alone.scores == pytest.approx(together.scores, abs=1e-6)
+def test_scores_are_probabilities_and_independent_of_the_batch(recogniser: Recogniser) -> None:
+    images = [drawing.image() for drawing in DRAWINGS]
+    for image, in_batch in zip(images, recogniser.predict(images), strict=True):
+        assert min(in_batch.scores.values()) >= 0
+        assert sum(in_batch.scores.values()) == pytest.approx(1, abs=1e-6)
+        assert in_batch.confidence == max(in_batch.scores.values()) == in_batch.scores[in_batch.shape]
+        (alone,) = recogniser.predict(image)
+        assert alone.shape == in_batch.shape
+        assert alone.scores == pytest.approx(in_batch.scores, abs=1e-6)
 
 
-def test_a_file_is_the_same_picture_for_import_prediction_and_the_server(yard: Path, loaded: Recogniser) -> None:
-    """One file, and everyone sees the same picture in it and says the same of it."""
-    given = yard / "learn" / PLAIN[0].shape / "0.png"
-    (answer,) = loaded.predict(given)
-    assert [answer] in [loaded.predict(path) for path in human_drawings.drawing_paths(TRAIN_DRAWINGS_DIR)]
-    typed = CliRunner().invoke(app, ["predict", str(given), "--model", str(yard / "data" / "model"), "--json"])
-    assert json.loads(typed.output)["scores"] == pytest.approx(answer.scores, abs=1e-6)
-    with served(yard) as port:
-        said = ask(port, given)
-    assert said["shape"] == answer.shape
-    assert said["scores"] == pytest.approx(answer.scores, abs=1e-6)
+def test_import_prediction_and_server_agree_on_a_file(workdir: Path, recogniser: Recogniser) -> None:
+    file = workdir / "learn" / DRAWINGS[0].shape / "0.png"
+    (prediction,) = recogniser.predict(file)
+    assert [prediction] in [recogniser.predict(path) for path in human_drawings.drawing_paths(TRAIN_DRAWINGS_DIR)]
+    result = CliRunner().invoke(app, ["predict", str(file), "--model", str(workdir / "data" / "model"), "--json"])
+    assert json.loads(result.output)["scores"] == pytest.approx(prediction.scores, abs=1e-6)
+    with running_server(workdir) as port:
+        answer = request_prediction(port, file)
+    assert answer["shape"] == prediction.shape
+    assert answer["scores"] == pytest.approx(prediction.scores, abs=1e-6)
 
 
-def test_training_sees_an_imported_drawing_as_the_door_does(yard: Path) -> None:
-    seen = [preprocess(path, 32) for path in sorted((yard / "learn").rglob("*.png"))]
-    learned = training_set.load_training_set(32).split
-    assert len(learned.labels) == 400 + len(seen)
-    assert sorted(map(bytes, learned.pictures[-len(seen) :])) == sorted(map(bytes, seen))
+def test_training_gets_preprocessed_imported_drawings(workdir: Path) -> None:
+    expected = [preprocess(path, 32) for path in sorted((workdir / "learn").rglob("*.png"))]
+    training = training_set.load_training_set(32).split
+    assert len(training.labels) == 400 + len(expected)
+    assert sorted(map(bytes, training.pictures[-len(expected) :])) == sorted(map(bytes, expected))
 
 
 @contextmanager
-def served(yard: Path) -> Iterator[int]:
-    """`strokewise serve` with the model just trained, on a port of its own."""
+def running_server(workdir: Path) -> Iterator[int]:
+    """Run `strokewise serve` with the trained model on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "strokewise", "serve", "--model", "data/model", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=yard, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, cwd=workdir, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     try:
         assert any("answers at" in line for line in process.stdout)
@@ -181,12 +188,12 @@ def served(yard: Path) -> Iterator[int]:
         process.communicate(timeout=30)
 
 
-def ask(port: int, picture: Path) -> Any:
-    """What the server says of a picture's file."""
+def request_prediction(port: int, picture: Path) -> Any:
+    """The server's prediction for a picture file."""
     body = json.dumps({"inputs": [base64.b64encode(picture.read_bytes()).decode()]})
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
     with closing(connection):
-        answer = connection.getresponse()
-        assert answer.status == 200
-        return json.loads(answer.read())["predictions"][0]
+        response = connection.getresponse()
+        assert response.status == 200
+        return json.loads(response.read())["predictions"][0]

@@ -1,4 +1,4 @@
-"""The closure of imports, against what Python really loads."""
+"""The import closure against what Python really loads, and what changes the digest of the code."""
 
 import subprocess
 import sys
@@ -9,21 +9,21 @@ import pytest
 from strokewise import code_digest
 
 
-@pytest.mark.parametrize("module", ["network", "dataset", "paint.painter", "judge.gate"])
-def test_whatever_importing_a_module_loads_is_in_its_closure(module: str) -> None:
-    ours_only = "m.__file__ for n, m in sys.modules.items() if n.startswith('strokewise.')"
-    code = f"import sys, strokewise.{module}; print('\\n'.join({ours_only}))"
+@pytest.mark.parametrize("module", ["model.cnn", "data.dataset", "synthesis.render", "evaluation.gate"])
+def test_import_closure_holds_every_module_that_python_loads(module: str) -> None:
+    own_files = "m.__file__ for n, m in sys.modules.items() if n.startswith('strokewise.')"
+    code = f"import sys, strokewise.{module}; print('\\n'.join({own_files}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    ours = {Path(line) for line in loaded.split()}
-    exempt = {code_digest.PACKAGE / f"{name}.py" for name in (*code_digest.NOT_DECIDING, "wording")}
-    rooms = {path for path in ours if path.name == "__init__.py"}
-    assert ours - exempt - rooms <= set(code_digest.import_closure(module))
+    files = {Path(line).relative_to(code_digest.PACKAGE) for line in loaded.split()}
+    deciding = {path for path in files if path.with_suffix("").parts[0] not in code_digest.NOT_DECIDING}
+    closure = {path.relative_to(code_digest.PACKAGE) for path in code_digest.import_closure(module)}
+    assert {path for path in deciding if path.name != "__init__.py"} <= closure
 
 
 STORED = "041ab543642b202c8cf3bec6933d4b2aa6a221210e85b95693f98ad1d43e0a83"
 CODE = """
 import numpy as np
-from strokewise import progress
+from strokewise.support import progress
 
 LIMIT = 3
 
@@ -35,7 +35,7 @@ def mean(values: list[float]) -> float:
         assert value < LIMIT, "too large"
     return sum(values) / len(values) - 0.5
 """
-SAME = {
+EQUIVALENT = {  # what is changed -> old and new text
     "a docstring": ("-> float:\n", '-> float:\n    """The mean."""\n'),
     "a comment": ("LIMIT = 3", "LIMIT = 3  # the most"),
     "layout": ("sum(values) / len(values) - 0.5", "(\n        sum(values) / len(values)\n    ) - 0.5"),
@@ -43,10 +43,10 @@ SAME = {
     "an assertion's text": ("too large", "too much"),
     "progress": ('"mean", "values"', '"averaging", "numbers"'),
 }
-OTHER = {
+DIFFERENT = {
     "an operator": ("/ len", "* len"),
     "a constant": ("LIMIT = 3", "LIMIT = 4"),
-    "an error's kind": ("ValueError", "TypeError"),
+    "an error's class": ("ValueError", "TypeError"),
     "a condition": ("if not values", "if values"),
     "a name": ("mean(values", "average(values"),
     "an import": ("import numpy as np", "import scipy as np"),
@@ -61,34 +61,33 @@ def digest_of(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str
     return code_digest.code_digest("a")
 
 
-@pytest.mark.parametrize("what", SAME)
-def test_what_decides_nothing_leaves_the_digest_as_it_is(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = SAME[what]
+@pytest.mark.parametrize("change", EQUIVALENT)
+def test_change_without_effect_keeps_the_digest(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = EQUIVALENT[change]
     assert old in CODE
     first = digest_of(CODE, tmp_path, monkeypatch)
     assert digest_of(CODE.replace(old, new), tmp_path, monkeypatch) == first
 
 
-@pytest.mark.parametrize("what", OTHER)
-def test_what_decides_something_changes_the_digest(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = OTHER[what]
+@pytest.mark.parametrize("change", DIFFERENT)
+def test_change_with_an_effect_changes_the_digest(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = DIFFERENT[change]
     assert old in CODE
     first = digest_of(CODE, tmp_path, monkeypatch)
     assert digest_of(CODE.replace(old, new), tmp_path, monkeypatch) != first
 
 
-def test_the_digest_follows_imports_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_covers_imported_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = digest_of(CODE, tmp_path, monkeypatch)
     (tmp_path / "c.py").write_text("changed = 'but nobody imports it'\n")
-    (tmp_path / "progress.py").write_text("changed = 'but it decides nothing'\n")
+    (tmp_path / "support").mkdir()
+    (tmp_path / "support" / "progress.py").write_text("changed = 'but it decides nothing'\n")
     assert code_digest.code_digest("a") == first
     (tmp_path / "a.py").write_text("from strokewise.b import mean\n")
     assert code_digest.code_digest("a") != first
 
 
-def test_the_digest_is_the_same_on_every_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_is_the_same_on_every_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored, as made by 3.11: `ast.dump` of this source differs between 3.11, 3.12 and 3.13."""
     source = """
 @final
@@ -107,12 +106,12 @@ class Box[int]:
     assert digest_of(source, tmp_path, monkeypatch) == STORED
 
 
-def test_empty_packages_stay_empty() -> None:
-    for room in code_digest.PACKAGE.iterdir():
-        if room.is_dir() and (room / "__init__.py").exists():
-            assert not (room / "__init__.py").read_text().strip(), "the closure does not read a room's __init__"
+def test_init_files_of_folders_are_empty() -> None:
+    for folder in code_digest.PACKAGE.iterdir():
+        if folder.is_dir() and (folder / "__init__.py").exists():
+            assert not (folder / "__init__.py").read_text().strip(), "the closure does not read them"
 
 
-def test_an_unknown_module_is_our_mistake() -> None:
+def test_unknown_module_raises_file_not_found_error() -> None:
     with pytest.raises(FileNotFoundError):
         code_digest.import_closure("no.such.module")

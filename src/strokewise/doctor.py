@@ -1,7 +1,7 @@
-"""`strokewise doctor`: this machine and this folder -> findings, one a thing looked at, each with what to do.
+"""`strokewise doctor`: check this machine and this folder, and say how to fix what is wrong.
 
-A check is one function: the folder in, findings out. It may raise whatever it likes: that is a finding, too. Nothing
-is changed, made or repaired. Heavy libraries are imported by the checks that need them.
+A check is one function: the folder in, findings out. Whatever it raises becomes a finding, too. Nothing is changed.
+Heavy libraries are imported by the checks that need them.
 """
 
 import contextlib
@@ -12,86 +12,88 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from strokewise.errors import UserError
-from strokewise.support.paths import SCRATCH_DIR
+from strokewise.errors import UserError, one_line
+from strokewise.support.atomic_io import TEMP_DIR_NAME
+from strokewise.support.paths import MODEL_DIR, PARAMS_FILE, SCRATCH_DIR
 
 if TYPE_CHECKING:
     from strokewise.registry.store import Store
 
 COMMAND_TIMEOUT_S = 60  # for git and DVC
-CONNECT_TIMEOUT_S = 3.0  # for a server to answer at all
-MIN_FREE_BYTES, LOW_FREE_BYTES = 200 * 2**20, 2 * 2**30  # free: below it nothing runs; below it a pipeline may not
-LEFTOVER_NAME = re.compile(r"^\..+\.[a-z0-9_]{8}$")  # how `atomic_io.atomic_replace` names what is being written
+CONNECT_TIMEOUT_S = 3.0  # for a server to accept a connection
+MIN_FREE_BYTES = 200 * 2**20  # with less, nothing runs
+LOW_FREE_BYTES = 2 * 2**30  # with less, a pipeline may not run to its end
+MAX_LISTED_NAMES = 4
 PIN_PATTERN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is (ok, warn: works but look at it, bad: does not work), and what to do."""
+    """A result of a check: `state` is ok, warn (works, but look at it) or bad (does not work); `action` is a remedy."""
 
     check: str
     state: str
-    said: str
-    todo: str = ""
+    message: str
+    action: str = ""
 
 
 Findings = Iterator[Finding]
 
 
-def run_checks(root: Path) -> Iterator[Finding]:
-    """All findings about the folder `root`, as they come; nothing is raised but Ctrl-C."""
+def run_checks(root: Path) -> Findings:
+    """Yield all findings about the folder `root` as they come; exceptions of the checks become findings."""
     for check in CHECKS:
-        name = check.__name__.replace("_", " ")
+        name = check.__name__.removeprefix("check_").replace("_", " ")
         try:
             yield from check(root)
         except UserError as error:
-            yield Finding(name, "bad", _line(error), "do as it says")
+            yield Finding(name, "bad", one_line(error), "do as it says")
         except ModuleNotFoundError as error:
             yield Finding(name, "bad", f"{error.name} is not installed", "make repro, or pip install strokewise again")
-        except Exception as error:  # whatever is broken is what is looked for
-            yield Finding(
-                name, "bad", f"{type(error).__name__}: {_line(error)}", "this was not foreseen; mend or report"
-            )
+        except Exception as error:  # anything may be broken: that is what is searched for
+            message = f"{type(error).__name__}: {one_line(error)}"
+            yield Finding(name, "bad", message, "this was not foreseen: fix it, or report it as a bug")
 
 
-def python(root: Path) -> Findings:
-    """The interpreter, and whose source it runs."""
-    said = f"{sys.version.split()[0]} at {sys.executable}"
-    yield Finding("python", "ok", said)
-    source, here = Path(__file__).resolve().parent, (root / "src" / "strokewise").resolve()
-    if here.is_dir() and source != here:
+# --- the machine
+
+
+def check_python(root: Path) -> Findings:
+    """The interpreter, and whether it runs the source of this checkout."""
+    yield Finding("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+    source, checkout = Path(__file__).resolve().parent, (root / "src" / "strokewise").resolve()
+    if checkout.is_dir() and source != checkout:
         yield Finding("python", "warn", f"this command runs {source}, not this checkout", "source .venv/bin/activate")
 
 
-def versions(root: Path) -> Findings:
-    """What is installed, against the pins of the checkout; elsewhere against what strokewise asks for."""
+def check_versions(root: Path) -> Findings:
+    """Installed packages, against the pins of the checkout, or else the requirements of strokewise."""
     lock = root / "requirements.lock"
     pins = dict(PIN_PATTERN.findall(lock.read_text(encoding="utf-8"))) if lock.is_file() else {}
-    asked = [line for line in metadata.requires("strokewise") or [] if "extra ==" not in line]
-    needed = {match[0] for line in asked if (match := re.match(r"[\w.-]+", line))}
-    installed = {name: _installed_version(name) for name in {*pins, *needed}}
-    missing = sorted(name for name in needed if installed[name] is None)
-    others = [
-        f"{name} {have} instead of {pins[name]}"
-        for name, have in sorted(installed.items())
-        if have and name in pins and have.partition("+")[0] != pins[name].partition("+")[0]
+    requirements = [line for line in metadata.requires("strokewise") or [] if "extra ==" not in line]
+    required = {match[0] for line in requirements if (match := re.match(r"[\w.-]+", line))}
+    installed = {name: _installed_version(name) for name in {*pins, *required}}
+    missing = sorted(name for name in required if installed[name] is None)
+    different = [
+        f"{name} {version} instead of {pins[name]}"
+        for name, version in sorted(installed.items())
+        if version and name in pins and version.partition("+")[0] != pins[name].partition("+")[0]
     ]
     if missing:
         yield Finding("versions", "bad", f"not installed: {_join_some(missing)}", "make repro sets up the environment")
-    if others:
-        yield Finding(
-            "versions", "warn", f"not as pinned: {_join_some(others)}", "make repro sets it up again as pinned"
-        )
-    if not missing and not others:
-        said = f"as requirements.lock has them ({len(pins)})" if pins else f"all {len(needed)} are installed"
-        yield Finding("versions", "ok", said)
+    if different:
+        message = f"not as pinned: {_join_some(different)}"
+        yield Finding("versions", "warn", message, "make repro sets it up again as pinned")
+    if not missing and not different:
+        message = f"as requirements.lock has them ({len(pins)})" if pins else f"all {len(required)} are installed"
+        yield Finding("versions", "ok", message)
 
 
 def _installed_version(name: str) -> str | None:
@@ -100,47 +102,50 @@ def _installed_version(name: str) -> str | None:
     return None
 
 
-def threads(root: Path) -> Findings:
-    """Cores, and settings that make them wait for each other."""
+def check_threads(root: Path) -> Findings:
+    """CPU cores, and OpenMP settings that make threads wait for each other."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    said = f"{cores} cores, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}"
+    message = f"{cores} cores, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}"
     policy = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
     count = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0]
     if policy.upper() != "PASSIVE":
-        todo = "unset it: waiting threads that spin cost a tenfold beside a busy neighbour"
-        yield Finding("threads", "warn", f"OMP_WAIT_POLICY is {policy}", todo)
+        action = "unset it: threads that spin while they wait are ten times slower beside another busy process"
+        yield Finding("threads", "warn", f"OMP_WAIT_POLICY is {policy}", action)
     if not count.isdecimal() or int(count) > cores or int(count) < 1:
-        yield Finding("threads", "warn", said, f"set OMP_NUM_THREADS to 1..{cores}, or unset it")
+        yield Finding("threads", "warn", message, f"set OMP_NUM_THREADS to 1..{cores}, or unset it")
     else:
-        yield Finding("threads", "ok", said)
+        yield Finding("threads", "ok", message)
 
 
-def free_space(root: Path) -> Findings:
-    """Room for paintings, checkpoints and DVC's cache."""
+def check_disk(root: Path) -> Findings:
+    """Free space for paintings, checkpoints and DVC's cache."""
     free = shutil.disk_usage(root).free
     state = "bad" if free < MIN_FREE_BYTES else "warn" if free < LOW_FREE_BYTES else "ok"
-    todo = "" if state == "ok" else "make room; `dvc gc --workspace` removes old results"
-    yield Finding("disk", state, f"{free / 2**30:.1f} GiB free in {root}", todo)
+    action = "" if state == "ok" else "make room; `dvc gc --workspace` removes old results"
+    yield Finding("disk", state, f"{free / 2**30:.1f} GiB free in {root}", action)
 
 
-def parameters(root: Path) -> Findings:
-    """`params.yaml`, as every stage reads it, and the threads it asks for."""
+# --- the checkout
+
+
+def check_parameters(root: Path) -> Findings:
+    """`params.yaml`, as every stage reads it, and the number of threads in it."""
     from strokewise.params import Params
 
-    if not (root / "params.yaml").exists():
+    if not (root / PARAMS_FILE).exists():
         if (root / "dvc.yaml").exists():
             yield Finding("parameters", "bad", "params.yaml is missing", "git checkout params.yaml")
         return
-    asked = Params.load(root / "params.yaml").train.threads
-    if asked > (os.cpu_count() or 1):
-        todo = f"set it to {os.cpu_count()}: the number of threads changes the weights, so it is never changed for you"
-        yield Finding("parameters", "warn", f"train.threads is {asked}, more than there are cores", todo)
+    threads, cores = Params.load(root / PARAMS_FILE).train.threads, os.cpu_count() or 1
+    if threads > cores:
+        action = f"set it to {cores}: the number of threads changes the weights, so it is never changed for you"
+        yield Finding("parameters", "warn", f"train.threads is {threads}, more than there are cores", action)
     else:
-        yield Finding("parameters", "ok", "params.yaml is sound")
+        yield Finding("parameters", "ok", "params.yaml is valid")
 
 
-def git(root: Path) -> Findings:
-    """A repository with a commit: DVC's experiments stand on it."""
+def check_git(root: Path) -> Findings:
+    """A git repository with a commit, which DVC's experiments need."""
     if not (root / "dvc.yaml").exists():
         yield Finding("checkout", "ok", f"{root} is no checkout: only a registered model or a folder can be used here")
         return
@@ -155,28 +160,28 @@ def git(root: Path) -> Findings:
         yield Finding("git", "ok", f"{changed} files changed since the last commit" if changed else "all is committed")
 
 
-def dvc(root: Path) -> Findings:
+def check_dvc(root: Path) -> Findings:
     """DVC's own folder, its lock, and which stages would run."""
     if not (root / "dvc.yaml").exists():
         return
     if not (root / ".dvc").is_dir():
         yield Finding("dvc", "bad", "DVC is not initialised here", "dvc init, or git checkout .dvc")
         return
-    busy = root / ".dvc" / "tmp" / "rwlock"
+    lock = root / ".dvc" / "tmp" / "rwlock"
     try:
-        writing = json.loads(busy.read_text(encoding="utf-8")).get("write", {}) if busy.exists() else {}
-        running = {int(each["pid"]) for each in writing.values()}
+        writers = json.loads(lock.read_text(encoding="utf-8")).get("write", {}) if lock.exists() else {}
+        pids = {int(writer["pid"]) for writer in writers.values()}
     except (ValueError, AttributeError, TypeError, KeyError):
-        yield Finding("dvc", "bad", f"{busy} is damaged", f"when no dvc runs: rm {busy}")
+        yield Finding("dvc", "bad", f"{lock} is damaged", f"when no dvc runs: rm {lock}")
         return
-    if running:
-        pids = ", ".join(map(str, sorted(running)))
-        yield Finding("dvc", "warn", f"locked by process {pids}", f"wait for it; if it is no dvc: rm {busy}")
+    if pids:
+        message = f"locked by process {', '.join(map(str, sorted(pids)))}"
+        yield Finding("dvc", "warn", message, f"wait for it; if it is no dvc: rm {lock}")
         return
     done = _run_command(root, sys.executable, "-m", "dvc", "status", "--json")
     if done.returncode:
-        said = next(reversed([line for line in done.stderr.splitlines() if line.startswith("ERROR")]), "it failed")
-        yield Finding("dvc", "bad", f"dvc status: {said.removeprefix('ERROR: ')}", "dvc status says more")
+        errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        yield Finding("dvc", "bad", f"dvc status: {errors[-1] if errors else 'it failed'}", "dvc status says more")
         return
     changed = sorted(set(json.loads(done.stdout or "{}")) - {"register"})  # which always runs
     if changed:
@@ -185,22 +190,14 @@ def dvc(root: Path) -> Findings:
         yield Finding("dvc", "ok", "the results are those of the parameters and the code")
 
 
-def leftovers(root: Path) -> Findings:
-    """What a killed command left half-written; it disturbs nothing but takes room."""
-    places = [
-        root,
-        root / SCRATCH_DIR,
-        root / "data",
-        *(path for path in (root / "data").glob("*/") if path.is_dir()),
-    ]
-    left = sorted(
-        path for place in places if place.is_dir() for path in place.iterdir() if LEFTOVER_NAME.match(path.name)
-    )
-    if left:
-        names = [str(path.relative_to(root)) for path in left]
-        yield Finding(
-            "leftovers", "warn", f"half-written: {_join_some(names)}", f"when nothing runs: rm -r {' '.join(names)}"
-        )
+def check_leftovers(root: Path) -> Findings:
+    """Temporary folders that a killed command left; they take space only."""
+    folders = [root, root / SCRATCH_DIR, root / "data", *(root / "data").glob("*/")]
+    paths = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    names = [str(path.relative_to(root)) for path in sorted(paths) if TEMP_DIR_NAME.fullmatch(path.name)]
+    if names:
+        action = f"when nothing runs: rm -r {' '.join(names)}"
+        yield Finding("leftovers", "warn", f"half-written: {_join_some(names)}", action)
     else:
         yield Finding("leftovers", "ok", "nothing half-written")
 
@@ -208,77 +205,76 @@ def leftovers(root: Path) -> Findings:
 # --- the registry and the models
 
 
-def store(root: Path) -> Findings:
-    """The tracking store, whether its files lie where it says, and whether the champion can be had and loaded."""
-    from strokewise.registry import store as place
-    from strokewise.registry import versions as registered
+def check_store(root: Path) -> Findings:
+    """The tracking store, whether its files are where it says, and whether there is a champion."""
+    from strokewise.registry import store, versions
 
-    address = place.store_address()
-    if not place.store_exists():
+    address = store.store_address()
+    if not store.store_exists():
         yield Finding("store", "ok", "nothing is registered yet; `dvc repro` does it")
         return
-    if silent := _connection_problem(address.uri):
-        yield Finding(
-            "store", "bad", silent, f"start it, or unset {place.URI_VARIABLE} to use this project's own mlflow.db"
-        )
+    if problem := _connection_problem(address.uri):
+        action = f"start it, or unset {store.URI_VARIABLE} to use this project's own mlflow.db"
+        yield Finding("store", "bad", problem, action)
         return
-    shown = address.database or urlsplit(address.uri).hostname
+    name = address.database or urlsplit(address.uri).hostname
     try:
-        with place.connect(create=False) as opened:
-            shelf = registered.read_snapshot(opened)
-            yield Finding("store", "ok", f"{shown}: {len(shelf.versions)} versions are registered")
-            opened.experiment(create=False)  # raises if the project was moved
-            gone = [str(version.number) for version in shelf.versions if not _has_files(opened, version.number)]
-    except place.StoreUnavailable as error:
+        with store.connect(create=False) as connection:
+            snapshot = versions.read_snapshot(connection)
+            yield Finding("store", "ok", f"{name}: {len(snapshot.versions)} versions are registered")
+            connection.experiment(create=False)  # raises if the project was moved
+            numbers = [version.number for version in snapshot.versions]
+            missing = [str(number) for number in numbers if not _has_files(connection, number)]
+    except store.StoreUnavailable as error:
         moved = "moved" in str(error)
-        todo = "do as it says" if moved else "set it right, or move it aside and run `strokewise register`"
-        yield Finding("artifacts" if moved else "store", "bad", _line(error), todo)
+        action = "do as it says" if moved else "set it right, or move it aside and run `strokewise register`"
+        yield Finding("artifacts" if moved else "store", "bad", one_line(error), action)
         return
-    if gone:
-        todo = "if the project was moved or mlruns deleted: delete mlflow.db too and run `strokewise register`"
-        yield Finding("artifacts", "bad", f"the files of version {_join_some(gone)} are gone", todo)
+    if missing:
+        action = "if the project was moved or mlruns deleted: delete mlflow.db too and run `strokewise register`"
+        yield Finding("artifacts", "bad", f"the files of version {_join_some(missing)} are gone", action)
     else:
         yield Finding("artifacts", "ok", "every version's files are where the store says")
-    if shelf.champion is None:
-        todo = "`strokewise history` says what the gate refused; until then `predict` uses data/model"
-        yield Finding("champion", "warn", "there is no champion", todo)
+    if snapshot.champion is None:
+        action = "`strokewise history` says what the gate refused; until then `predict` uses data/model"
+        yield Finding("champion", "warn", "there is no champion", action)
 
 
-def _has_files(opened: "Store", number: int) -> bool:
-    """Whether a version's files are there, as far as this machine can see."""
+def _has_files(connection: "Store", number: int) -> bool:
+    """Whether the files of a version exist; True if they are on another machine."""
     from strokewise.registry.store import REGISTRY_NAME
     from strokewise.serving import packaging
 
-    source = opened.client.get_model_version_download_uri(REGISTRY_NAME, str(number))
+    source = connection.client.get_model_version_download_uri(REGISTRY_NAME, str(number))
     if not source.startswith(("/", "file:")):
         return True
     return (Path(unquote(urlsplit(source).path)) / packaging.MODEL_ARTIFACT / "config.json").is_file()
 
 
-def champion(root: Path) -> Findings:
-    """The champion, loaded as `strokewise predict` does."""
-    from strokewise import recogniser
-    from strokewise.registry import versions as registered
+def check_champion(root: Path) -> Findings:
+    """The champion, loaded as by `strokewise predict`."""
+    from strokewise.recogniser import Recogniser
+    from strokewise.registry import versions
 
     try:
-        folder = registered.champion_dir()
+        folder = versions.champion_dir()
     except UserError:
-        return  # which the store's check has told
+        return  # reported by `check_store`
     if folder is not None:
-        yield Finding("champion", "ok", f"it loads, and knows {len(recogniser.Recogniser(folder).shapes)} shapes")
+        yield Finding("champion", "ok", f"it loads, and knows {len(Recogniser(folder).shapes)} shapes")
 
 
-def model(root: Path) -> Findings:
-    """The model that the pipeline made last."""
-    from strokewise import recogniser
+def check_model(root: Path) -> Findings:
+    """The model in `data/model`."""
+    from strokewise.recogniser import Recogniser
 
-    folder = root / "data" / "model"
+    folder = root / MODEL_DIR
     if folder.is_dir():
-        yield Finding("model", "ok", f"data/model loads, and knows {len(recogniser.Recogniser(folder).shapes)} shapes")
+        yield Finding("model", "ok", f"data/model loads, and knows {len(Recogniser(folder).shapes)} shapes")
 
 
 def _connection_problem(uri: str) -> str:
-    """Why nobody answers at a server's address; it would take MLflow long to say so."""
+    """Why no server accepts connections at `uri`, empty if one does; MLflow would take long to report it."""
     parts = urlsplit(uri)
     if parts.hostname is None:
         return ""
@@ -290,17 +286,18 @@ def _connection_problem(uri: str) -> str:
     return ""
 
 
-CHECKS: tuple[Callable[[Path], Findings], ...]
-CHECKS = (python, versions, threads, free_space, parameters, git, dvc, leftovers, store, champion, model)
+CHECKS: tuple[Callable[[Path], Findings], ...] = (
+    *(check_python, check_versions, check_threads, check_disk),
+    *(check_parameters, check_git, check_dvc, check_leftovers),
+    *(check_store, check_champion, check_model),
+)
 
 
-def _run_command(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+def _run_command(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _join_some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+def _join_some(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    others = len(names) - MAX_LISTED_NAMES
+    return ", ".join(names[:MAX_LISTED_NAMES]) + (f" and {others} more" if others > 0 else "")

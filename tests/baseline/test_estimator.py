@@ -83,15 +83,13 @@ def test_saved_baseline_is_loaded_with_the_same_predictions(name: str, shapes: i
 def test_predictions_do_not_depend_on_the_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, pictures = save_fitted(Trial("logistic regression", 0, 0.9, (), None), 3, tmp_path / "baseline")
     loaded = estimator.load_baseline(tmp_path / "baseline")
-    whole = loaded.predict_proba(pictures)
+    expected = loaded.predict_proba(pictures)
     monkeypatch.setattr(estimator, "ONNX_BATCH", 7)
-    assert loaded.predict_proba(pictures) == pytest.approx(whole, abs=1e-6)
+    assert loaded.predict_proba(pictures) == pytest.approx(expected, abs=1e-6)
     assert loaded.predict_proba(pictures[:0]).shape == (0, 3)
 
 
-def test_conversion_that_changes_predictions_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_conversion_that_changes_predictions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert = estimator._to_onnx
     monkeypatch.setattr(estimator, "_to_onnx", lambda model, temperature, side: convert(model, 9.0, side))
     with pytest.raises(AssertionError, match="PCA \\+ RBF SVM as ONNX predicts differently"):

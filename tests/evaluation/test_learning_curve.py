@@ -1,7 +1,8 @@
-"""The learning curve on toy paintings: nested subsets, points that are kept, a table and a picture."""
+"""The learning curve on toy paintings: nested subsets, points that are not measured twice, a table and a diagram."""
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError
 from strokewise.evaluation import learning_curve
 from strokewise.params import Params
+from strokewise.stages.baseline import baseline
 from strokewise.stages.train import train
 from strokewise.support.paths import PAINTINGS_DIR
 
@@ -28,54 +30,54 @@ SMALL = [
 ]
 
 
-def row(index: int) -> PaintingRow:
-    page = np.full((40, 40), 255, np.uint8)
+def painting(index: int) -> PaintingRow:
+    scene = np.full((40, 40), 255, np.uint8)
     size = int(np.random.default_rng(index).integers(8, 16))
     if index % 2:
-        cv2.circle(page, (20, 20), size, 0, 2)
+        cv2.circle(scene, (20, 20), size, 0, 2)
     else:
-        cv2.line(page, (20 - size, 20), (20 + size, 24), 0, 2)
-    return PaintingRow(cv2.imencode(".png", page)[1].tobytes(), index % 2, {})
+        cv2.line(scene, (20 - size, 20), (20 + size, 24), 0, 2)
+    return PaintingRow(cv2.imencode(".png", scene)[1].tobytes(), index % 2, {})
 
 
 @pytest.fixture
 def params(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
     for split, count in (("train", 16), ("validation", 4), ("test", 10)):
-        write_shard(PAINTINGS_DIR / split / "00000.parquet", map(row, range(count)), SHAPES, {})
+        write_shard(PAINTINGS_DIR / split / "00000.parquet", map(painting, range(count)), SHAPES, {})
     return Params.load(root / "params.yaml", SMALL)
 
 
-def test_a_larger_subset_begins_with_the_smaller() -> None:
+def test_larger_subset_contains_the_smaller() -> None:
     labels = np.array([1, 1, 0, 1, 0, 0])
     assert subset_per_shape(labels, 1).tolist() == [0, 2]
     assert subset_per_shape(labels, 2).tolist() == [0, 1, 2, 4]
     assert subset_per_shape(labels, 9).tolist() == list(range(6))
 
 
-def test_the_points_are_written_and_what_was_measured_is_not_measured_again(
-    params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_measured_points_are_written_and_not_measured_again(params: Params) -> None:
     trained: list[int] = []
 
-    def counted(settings: Params, folder: Path, size: int) -> None:
+    def counted_train(point_params: Params, folder: Path, size: int) -> None:
         trained.append(size)
-        train(settings, folder, size)
+        train(point_params, folder, size)
 
-    monkeypatch.setattr(learning_curve, "train", counted)
-    learning_curve.measure_learning_curve(params, [2])
-    rows = learning_curve.measure_learning_curve(params, [4, 2])
+    def measure(sizes: list[int]) -> list[dict[str, Any]]:
+        return learning_curve.measure_learning_curve(params, counted_train, baseline, sizes)
+
+    measure([2])
+    rows = measure([4, 2])
     assert trained == [2, 2, 4], "at two points the smaller one takes more epochs than alone"
-    assert learning_curve.measure_learning_curve(params, [2, 4]) == rows
+    assert measure([2, 4]) == rows
     assert trained == [2, 2, 4]
-    assert [(found["paintings"], found["epochs"]) for found in rows] == [(2, 4), (4, 2)]
+    assert [(row["paintings"], row["epochs"]) for row in rows] == [(2, 4), (4, 2)]
     with (learning_curve.CURVE_DIR / "curve.csv").open() as file:
-        assert [float(found["cnn"]) for found in csv.DictReader(file)] == [found["cnn"] for found in rows]
+        assert [float(row["cnn"]) for row in csv.DictReader(file)] == [row["cnn"] for row in rows]
     assert cv2.imread(str(learning_curve.CURVE_DIR / "curve.png")) is not None
     assert len(learning_curve.curve_table(rows).splitlines()) == 3
     assert all(path.suffix == ".json" for path in Path(".strokewise/curve").iterdir())
 
 
-def test_more_than_there_are_is_refused(params: Params) -> None:
+def test_size_above_the_rarest_shape_raises_dataset_error(params: Params) -> None:
     with pytest.raises(DatasetError, match="9 paintings a shape were asked for, and the rarest shape has 8"):
-        learning_curve.measure_learning_curve(params, [9])
+        learning_curve.measure_learning_curve(params, train, baseline, [9])

@@ -79,6 +79,30 @@ def test_receptive_fields_equal_what_autograd_sees(seed: int, random_params: Any
             assert layer.receptive_field.box(row, column, cnn.image_size) == expected, (layer.name, row, column)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_receptive_field_sizes_equal_what_autograd_sees_for_any_stride(seed: int, random_params: Any) -> None:
+    pooling = ["average", "strided"][seed % 2]
+    params = random_params(seed, normalisation="none", activation="silu", pooling=pooling, depth=None)
+    cnn = CNN(SHAPES, params).double()
+    with torch.no_grad():
+        for value in cnn.parameters():
+            value.abs_()  # nothing cancels
+    fields = {layer.block: layer.receptive_field.size for layer in cnn.layers}
+    picture = torch.rand(1, 1, params.image_size, params.image_size, dtype=torch.float64, requires_grad=True)
+    maps, whole = picture, 0
+    for name, block in [("lines", cnn.lines), *cnn.blocks.items()]:
+        maps = block(maps)
+        height, width = maps.shape[2:]
+        (gradient,) = torch.autograd.grad(maps[0, :, height // 2, width // 2].sum(), picture, retain_graph=True)
+        columns = gradient[0, 0].any(0).nonzero().flatten()
+        first, last = int(columns[0]), int(columns[-1])
+        if first > 0 and last < params.image_size - 1:  # the border does not cut it off
+            assert last - first + 1 == fields[name]
+            whole += 1
+        assert last - first + 1 <= fields[name]
+    assert whole
+
+
 @pytest.mark.parametrize(("row", "box"), [(0, (0, 0, 6, 6)), (3, (4, 4, 12, 12))])
 def test_receptive_field_box_is_cut_at_the_border(row: int, box: tuple[int, int, int, int]) -> None:
     assert ReceptiveField(size=8, jump=2, start=-2).box(row, row, 32) == box

@@ -1,4 +1,4 @@
-"""The stage explain: page and sheets, the same bytes again, the painting that its rule promises, no half a report."""
+"""The stage explain: which paintings it takes, the same bytes again, and no partial report after a failure."""
 
 import shutil
 from pathlib import Path
@@ -26,10 +26,11 @@ from strokewise.support.paths import BASELINE_DIR, PAINTINGS_DIR, REPORT_DIR
 SHAPES = ("cross", "ellipse", "other")
 
 
-def paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -> None:
-    """Training and test paintings: crosses, ellipses and single strokes, drawn without us.
+def write_paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -> None:
+    """Write training and test paintings: crosses, ellipses and single strokes, drawn without our own code.
 
-    They are the same, but for the first test painting: an ellipse that is called a cross, so nobody gets it right.
+    Both splits are equal except for the first test painting: an ellipse with the label of a cross, so that no model
+    gets it right.
     """
     rng = np.random.default_rng(1)
     rows = []
@@ -51,39 +52,39 @@ def paintings(folder: Path, count: int = 24, shapes: tuple[str, ...] = SHAPES) -
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with paintings and a model that has learned a little from them."""
+    """A folder with paintings, and a CNN and a baseline that are trained on them for a short time."""
     root = tmp_path_factory.mktemp("project")
-    paintings(root / PAINTINGS_DIR)
+    write_paintings(root / PAINTINGS_DIR)
     split = load_paintings("train", 32, root / PAINTINGS_DIR)
     torch.manual_seed(0)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small that two would only wait for each other
-    settings = Params.load().network.model_copy(update={"grid": 32, "width": 8, "extra": 3})
-    pupil = CNN(SHAPES, settings)
-    optimiser = torch.optim.AdamW(pupil.parameters(), 0.01)
+    torch.set_num_threads(1)  # so small that two threads would be slower
+    params = Params.load().network.model_copy(update={"image_size": 32, "base_channels": 8, "extra_filters": 3})
+    cnn = CNN(SHAPES, params)
+    optimiser = torch.optim.AdamW(cnn.parameters(), 0.01)
     for _ in range(30):
         optimiser.zero_grad()
-        logits = pupil(to_tensor(split.pictures))
+        logits = cnn(to_tensor(split.pictures))
         torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)).backward()
         optimiser.step()
     with torch.no_grad():
         for _ in range(40):  # the running statistics catch up with the weights
-            pupil(to_tensor(split.pictures))
+            cnn(to_tensor(split.pictures))
     torch.set_num_threads(threads)
-    save_model(pupil.eval(), root / "data/model", {})
+    save_model(cnn.eval(), root / "data/model", {})
     fitted = LogisticRegression().fit(estimator.flatten(split.pictures), split.labels)
-    config = {"shapes": list(SHAPES), "grid": 32, "choice": "logistic regression", "temperature": None}
+    config = {"shapes": list(SHAPES), "image_size": 32, "choice": "logistic regression", "temperature": None}
     estimator.save_baseline(fitted, split.pictures, root / BASELINE_DIR, config)
     return root
 
 
-def contents() -> dict[str, bytes]:
-    """Every file of the report."""
+def report_files() -> dict[str, bytes]:
+    """The contents of every file of the report."""
     return {str(path.relative_to(REPORT_DIR)): path.read_bytes() for path in REPORT_DIR.rglob("*") if path.is_file()}
 
 
-def furnish(folder: Path, project: Path) -> None:
-    """Bring the project's model and baseline, but no paintings."""
+def copy_models(project: Path, folder: Path) -> None:
+    """Copy the project's CNN and baseline, but no paintings."""
     for name in ("model", "baseline"):
         shutil.copytree(project / "data" / name, folder / "data" / name)
 
@@ -94,79 +95,79 @@ def params() -> Params:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves out the drawing, most of the time, where a test does not look at it."""
+def fake_layer_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes the title instead of drawing, which takes most of the time."""
 
-    def layers(title: str, *_: object) -> None:
-        _[-1].write_text(title)  # type: ignore[attr-defined]
+    def write_title(*, title: str, path: Path, **_: object) -> None:
+        path.write_text(title)
 
-    monkeypatch.setattr("strokewise.figures.layers", layers)
+    monkeypatch.setattr("strokewise.plots.layer_sheet", write_title)
 
 
-def test_a_sheet_a_shape_and_the_same_bytes_again(
+def test_explain_writes_a_sheet_a_shape_and_is_reproducible(
     project: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    few = params.model_copy(update={"explain": params.explain.model_copy(update={"maps": 1})})
-    done = explain(few)
-    first = contents()
+    few = params.model_copy(update={"explain": params.explain.model_copy(update={"feature_maps": 1})})
+    explained = explain(few)
+    first = report_files()
     assert sorted(first) == ["explain/cross.png", "explain/ellipse.png", "explain/other.png", "index.html"]
-    assert explain(few) == done
-    assert contents() == first
+    assert explain(few) == explained
+    assert report_files() == first
     for name in ("cross", "ellipse", "other"):
         drawn = cv2.imread(str(REPORT_DIR / "explain" / f"{name}.png"))
         assert drawn is not None
         assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 50
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_it_shows_the_first_painting_that_the_network_gets_right(
+@pytest.mark.usefixtures("fake_layer_sheet")
+def test_explain_takes_the_first_painting_that_the_cnn_gets_right(
     project: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    done = explain(params)
+    explained = explain(params)
     split = load_paintings("test", 32)
-    answers = predict_proba(load_model(Path("data/model")), split.pictures, looks=NO_TTA).argmax(1)
+    answers = predict_proba(load_model(Path("data/model")), split.pictures, angles=NO_TTA).argmax(1)
     for label, shape in enumerate(SHAPES):
-        index = done.paintings[shape]
+        index = explained.paintings[shape]
         assert split.labels[index] == label
-        assert done.answers[shape] == SHAPES[answers[index]]
+        assert explained.answers[shape] == SHAPES[answers[index]]
         assert not (answers[:index][split.labels[:index] == label] == label).any(), "an earlier one was right"
         assert answers[index] == label
-    assert done.paintings == {"cross": 3, "ellipse": 1, "other": 2}
+    assert explained.paintings == {"cross": 3, "ellipse": 1, "other": 2}
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_where_nothing_is_right_it_shows_the_first_and_says_so(
+@pytest.mark.usefixtures("fake_layer_sheet")
+def test_explain_takes_the_first_painting_if_none_is_right_and_reports_it(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    furnish(tmp_path, project)
-    paintings(Path("data/paintings"))
-    blind = load_model(project / "data/model")
-    last = blind.connected[-1]
+    copy_models(project, tmp_path)
+    write_paintings(Path("data/paintings"))
+    constant = load_model(project / "data/model")
+    last = constant.fully_connected[-1]
     assert isinstance(last, torch.nn.Linear)
     last.bias.data[1] += 1000
-    save_model(blind, Path("data/model"), {})
-    done = explain(params)
-    assert done.paintings["cross"] == 0
-    assert done.answers == dict.fromkeys(SHAPES, "ellipse")
+    save_model(constant, Path("data/model"), {})
+    explained = explain(params)
+    assert explained.paintings["cross"] == 0
+    assert explained.answers == dict.fromkeys(SHAPES, "ellipse")
     assert (REPORT_DIR / "explain/cross.png").read_text() == "cross, read as ellipse"
-    assert "It was meant as cross." in done.page.read_text()
+    assert "It was meant as cross." in explained.page.read_text()
 
 
-def test_a_model_of_other_shapes_is_refused(
+def test_paintings_of_other_shapes_raise_model_error(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    furnish(tmp_path, project)
-    paintings(Path("data/paintings"), shapes=("cross", "heart", "other"))
+    copy_models(project, tmp_path)
+    write_paintings(Path("data/paintings"), shapes=("cross", "heart", "other"))
     with pytest.raises(ModelError, match="knows other shapes than the paintings"):
         explain(params)
     assert not REPORT_DIR.exists()
 
 
-def test_a_missing_input_is_named(
+def test_missing_input_raises_an_error_that_names_it(
     project: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -181,23 +182,23 @@ def test_a_missing_input_is_named(
     assert not REPORT_DIR.exists()
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_a_failure_leaves_the_report_as_it_was(project: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fake_layer_sheet")
+def test_failure_leaves_the_report_unchanged(project: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     explain(params)
-    before = contents()
+    before = report_files()
 
-    def broken(*_: object) -> None:
+    def interrupt(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("strokewise.figures.layers", broken)
+    monkeypatch.setattr("strokewise.plots.layer_sheet", interrupt)
     with pytest.raises(KeyboardInterrupt):
         explain(params)
-    assert contents() == before
+    assert report_files() == before
     assert sorted(path.name for path in REPORT_DIR.iterdir()) == ["explain", "index.html"]
 
 
-def test_any_pictures_with_a_model_alone(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_pictures_needs_a_model_alone(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scene = np.full((300, 200, 3), 240, np.uint8)
     cv2.circle(scene, (100, 150), 60, (30, 60, 90), 5, cv2.LINE_AA)
@@ -209,7 +210,7 @@ def test_any_pictures_with_a_model_alone(project: Path, tmp_path: Path, monkeypa
     assert "what the baseline needs" not in text
 
 
-def test_any_pictures_from_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_explain_command_takes_pictures(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(project)
     scene = np.zeros((90, 90), np.uint8)
     cv2.line(scene, (10, 10), (80, 80), 255, 4)
@@ -221,7 +222,7 @@ def test_any_pictures_from_the_command_line(project: Path, monkeypatch: pytest.M
     assert "training paintings" in text
 
 
-def test_a_picture_that_cannot_be_read_writes_no_page(project: Path, tmp_path: Path) -> None:
+def test_unreadable_picture_writes_no_page(project: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_text("not a picture")
     with pytest.raises(PictureError, match=r"no\.png"):
         explain_pictures([tmp_path / "no.png"], project / "data/model", tmp_path / "page.html")
@@ -229,15 +230,15 @@ def test_a_picture_that_cannot_be_read_writes_no_page(project: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("count", [0, 61])
-def test_a_page_takes_some_pictures_not_none_and_not_thousands(project: Path, tmp_path: Path, count: int) -> None:
+def test_number_of_pictures_out_of_range_raises_picture_error(project: Path, tmp_path: Path, count: int) -> None:
     with pytest.raises(PictureError, match=f"{count} pictures are named; a page takes 1 to 60"):
         explain_pictures([tmp_path / "x.png"] * count, project / "data/model", tmp_path / "page.html")
 
 
-def test_models_are_set_side_by_side(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_models_writes_a_page_about_all(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     other = load_model(project / "data/model")
-    fixed = CNN(SHAPES, other.settings.model_copy(update={"lines": "fixed"})).eval()
+    fixed = CNN(SHAPES, other.params.model_copy(update={"line_filters": "fixed"})).eval()
     save_model(fixed, tmp_path / "fixed", {})
     page = compare_models([Path("data/model"), tmp_path / "fixed"], tmp_path / "page.html")
     text = page.read_text()
@@ -245,11 +246,13 @@ def test_models_are_set_side_by_side(project: Path, tmp_path: Path, monkeypatch:
     assert "data/model" in text
 
 
-def test_only_models_that_can_be_compared_are(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_that_do_not_match_raise_model_error(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     with pytest.raises(ModelError, match="--compare takes two or more model folders; 1 given"):
         compare_models([Path("data/model")], tmp_path / "page.html")
     other = load_model(project / "data/model")
-    save_model(CNN(("a", "b"), other.settings).eval(), tmp_path / "ab", {})
-    with pytest.raises(ModelError, match="ab knows other shapes or a grid other than data/model"):
+    save_model(CNN(("a", "b"), other.params).eval(), tmp_path / "ab", {})
+    with pytest.raises(ModelError, match="ab knows other shapes or has another image_size than data/model"):
         compare_models([Path("data/model"), tmp_path / "ab"], tmp_path / "page.html")

@@ -1,7 +1,6 @@
-"""What *register* tells a person at the end of the pipeline. What it does to a store: `tests/registry`."""
+"""The summary that *register* prints at the end of the pipeline. What it does to a store: `tests/registry`."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,21 +14,40 @@ REASONS = (
 )
 
 
-def state(**paired: float) -> PipelineState:
-    def made(kind: str, accuracy: float) -> ModelArtifact:
-        measured = {"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01, "choice": "random forest"}
-        return ModelArtifact(kind, Path("data"), {"fingerprint": "f", "shapes": ["a", "b"]}, "w", measured)
+def make_state(**paired: float) -> PipelineState:
+    def make_model(kind: str, accuracy: float) -> ModelArtifact:
+        return ModelArtifact(
+            kind=kind,
+            folder=Path("data"),
+            config={"fingerprint": "f", "shapes": ["a", "b"]},
+            weights_digest="w",
+            metrics={"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01, "choice": "random forest"},
+        )
 
-    pair = {"difference": 0.356, "low": 0.336, "high": 0.375, "p": 1e-240} | paired
-    metrics: dict[str, Any] = {"paired": pair, "paintings": 2400, "evaluation": "e"}
-    cnn, baseline = made("cnn", 0.968), made("baseline", 0.612)
-    return PipelineState(cnn, baseline, metrics, {}, "d", Path("r"), Path("p"), None, False, None)
+    comparison = {"difference": 0.356, "low": 0.336, "high": 0.375, "p": 1e-240} | paired
+    return PipelineState(
+        cnn=make_model("cnn", 0.968),
+        baseline=make_model("baseline", 0.612),
+        metrics={"paired": comparison, "paintings": 2400, "evaluation": "e"},
+        settings={},
+        test_digest="d",
+        report=Path("r"),
+        paintings=Path("p"),
+        commit=None,
+        dirty=False,
+        experiment=None,
+    )
 
 
-def test_the_comparison_is_aligned() -> None:
-    lines = register.format_summary(
-        state(), RegistrationOutcome("version 1, champion", True, REASONS, True)
-    ).splitlines()
+def make_outcome(
+    status: str | None, reasons: tuple[str, ...], new: bool, warning: str | None = None
+) -> RegistrationOutcome:
+    champion = bool(status and "champion" in status)
+    return RegistrationOutcome(status=status, champion=champion, reasons=reasons, new=new, warning=warning)
+
+
+def test_summary_aligns_the_comparison() -> None:
+    lines = register.format_summary(make_state(), make_outcome("version 1, champion", REASONS, new=True)).splitlines()
     assert lines[:4] == [
         "CNN         96.8 % right (95.8 to 97.8)",
         "Baseline    61.2 % right (60.2 to 62.2)   random forest",
@@ -44,40 +62,40 @@ def test_the_comparison_is_aligned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paired", "told"),
+    ("paired", "expected"),
     [
         ({"p": 0.04, "low": 0.001}, "p = 0.040: significant"),
         ({"p": 0.06, "low": 0.001}, "p = 0.060: not significant"),
         ({"p": 0.04, "low": -0.001}, "p = 0.040: not significant"),
     ],
 )
-def test_significant_needs_the_test_and_the_interval(paired: dict[str, float], told: str) -> None:
-    assert told in register.format_summary(state(**paired), RegistrationOutcome(None, False, REASONS, True))
+def test_significance_needs_both_p_value_and_interval(paired: dict[str, float], expected: str) -> None:
+    assert expected in register.format_summary(make_state(**paired), make_outcome(None, REASONS, new=True))
 
 
 @pytest.mark.parametrize(
-    ("outcome", "dry", "told"),
+    ("outcome", "dry_run", "expected"),
     [
-        (RegistrationOutcome(None, False, (), False, "gone"), False, "Registered not now (see the warning)"),
-        (RegistrationOutcome(None, False, REASONS, True), False, "Registered refused\n           It beats"),
+        (make_outcome(None, (), new=False, warning="gone"), False, "Registered not now (see the warning)"),
+        (make_outcome(None, REASONS, new=True), False, "Registered refused\n           It beats"),
         (
-            RegistrationOutcome(None, False, REASONS, False),
+            make_outcome(None, REASONS, new=False),
             False,
             "Registered refused before, and for the same reason now\n",
         ),
         (
-            RegistrationOutcome("version 3, previous", False, REASONS, False),
+            make_outcome("version 3, previous", REASONS, new=False),
             False,
             "already registered: version 3, previous\n",
         ),
-        (RegistrationOutcome("version 3, previous", False, REASONS, False), False, "           Decided then: It beats"),
+        (make_outcome("version 3, previous", REASONS, new=False), False, "           Decided then: It beats"),
         (
-            RegistrationOutcome("a new version, champion", True, REASONS, True),
+            make_outcome("a new version, champion", REASONS, new=True),
             True,
             "would become a new version, champion\n",
         ),
-        (RegistrationOutcome(None, False, REASONS, True), True, "would be refused\n"),
+        (make_outcome(None, REASONS, new=True), True, "would be refused\n"),
     ],
 )
-def test_every_outcome_is_told(outcome: RegistrationOutcome, dry: bool, told: str) -> None:
-    assert told in register.format_summary(state(), outcome, dry)
+def test_summary_names_the_outcome(outcome: RegistrationOutcome, dry_run: bool, expected: str) -> None:
+    assert expected in register.format_summary(make_state(), outcome, dry_run)

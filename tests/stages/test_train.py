@@ -46,7 +46,7 @@ SMALL = [
 
 
 def painting(index: int) -> PaintingRow:
-    """A bar, a ring or a wedge, drawn by rng."""
+    """A bar, a ring or a wedge of random size and place."""
     rng = np.random.default_rng(index)
     scene = np.full((40, 40), 255, np.uint8)
     x, y, size = rng.integers(15, 25), rng.integers(15, 25), int(rng.integers(8, 14))
@@ -58,8 +58,8 @@ def painting(index: int) -> PaintingRow:
     else:
         cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
     png = cv2.imencode(".png", scene)[1].tobytes()
-    lots = {"turn": float(rng.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
-    return PaintingRow(png, kind, {"variant": "one", **lots})
+    factors = {"variant": "one", "turn": float(rng.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
+    return PaintingRow(png, kind, factors)
 
 
 def paint(count: int, first: int = 0) -> None:
@@ -85,8 +85,8 @@ def model() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path("data/model").iterdir())}
 
 
-def forget(fingerprint: str) -> None:
-    """Remove what a training of this fingerprint could go on from."""
+def delete_saved(fingerprint: str) -> None:
+    """Delete the checkpoint and the finished model of this fingerprint."""
     shutil.rmtree(checkpoint.checkpoint_dir(fingerprint))
     shutil.rmtree(finished.finished_dir(fingerprint))
 
@@ -106,16 +106,16 @@ def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
     assert config["training"]["precision"] in ("float32", "bfloat16")  # what auto came to
     assert set(config["versions"]) >= {"torch", "numpy", "strokewise"}
     assert history()["epoch"].tolist() == [1, 2, 3]
-    unseen = load_paintings("validation", 16)
-    right = predict_proba(load_model(done.folder), unseen.pictures).argmax(1) == unseen.labels
-    assert right.mean() == pytest.approx(done.validation_accuracy)
+    validation = load_paintings("validation", 16)
+    correct = predict_proba(load_model(done.folder), validation.pictures).argmax(1) == validation.labels
+    assert correct.mean() == pytest.approx(done.validation_accuracy)
     assert history()["validation_accuracy"][-1] == pytest.approx(done.validation_accuracy, abs=1e-6)
 
 
 def test_training_repeats_to_the_byte_and_another_seed_differs(workdir: Path) -> None:
     first = train(params())
     bytes_then = model()
-    forget(first.fingerprint)
+    delete_saved(first.fingerprint)
     assert train(params()) == first
     assert model() == bytes_then
     assert train(params("train.seed=1")).fingerprint != first.fingerprint
@@ -156,13 +156,13 @@ def test_finished_training_of_another_torch_is_repeated(workdir: Path, monkeypat
 
 def test_fingerprint_changes_with_what_decides_the_model(workdir: Path) -> None:
     quick = ("train.epochs=1",)
-    found = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
-    found |= {train(params(*quick, f"train.precision={kind}")).fingerprint for kind in ("float32", "bfloat16")}
-    found.add(train(params(*quick, "network.extra_filters=3")).fingerprint)
-    found.add(train(params(*quick, "evaluate.seed=7")).fingerprint)  # decides nothing here
+    fingerprints = {train(params(*quick, change)).fingerprint for change in ("train.seed=0", "train.threads=2")}
+    fingerprints |= {train(params(*quick, f"train.precision={kind}")).fingerprint for kind in ("float32", "bfloat16")}
+    fingerprints.add(train(params(*quick, "network.extra_filters=3")).fingerprint)
+    fingerprints.add(train(params(*quick, "evaluate.seed=7")).fingerprint)  # decides nothing here
     paint(48, first=1)
-    found.add(train(params(*quick)).fingerprint)
-    assert len(found) == 5  # one of the two precisions is what auto came to
+    fingerprints.add(train(params(*quick)).fingerprint)
+    assert len(fingerprints) == 5  # one of the two precisions is what auto came to
 
 
 class Killed(BaseException):
@@ -174,10 +174,10 @@ class Killed(BaseException):
 def test_resumed_training_ends_in_the_same_bytes(
     workdir: Path, at: int, precision: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = params(f"train.precision={precision}")
-    train(settings)
-    whole = model()
-    forget(json.loads(whole["config.json"])["fingerprint"])
+    config = params(f"train.precision={precision}")
+    train(config)
+    expected = model()
+    delete_saved(json.loads(expected["config.json"])["fingerprint"])
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
     update, steps = trainer.train_step, []
 
@@ -189,38 +189,38 @@ def test_resumed_training_ends_in_the_same_bytes(
 
     monkeypatch.setattr(trainer, "train_step", dying)
     with pytest.raises(Killed):
-        train(settings)
+        train(config)
     monkeypatch.setattr(trainer, "train_step", lambda *arguments: (steps.append(1), update(*arguments)))
-    train(settings)
+    train(config)
     assert steps.count(1) == 9 - at
-    assert model() == whole
+    assert model() == expected
 
 
 def test_damaged_checkpoint_is_ignored(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = train(params())
-    whole = model()
+    expected = model()
     shutil.rmtree(finished.finished_dir(done.fingerprint))
     file = checkpoint.checkpoint_dir(done.fingerprint) / checkpoint.CHECKPOINT_FILE
     file.write_bytes(file.read_bytes()[:-9])
     train(params())
     assert "it is damaged" in capsys.readouterr().err
-    assert model() == whole
+    assert model() == expected
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_convolutions_run_in_the_given_precision(workdir: Path, precision: str) -> None:
-    found = set()
+    dtypes = set()
 
-    def look(module: torch.nn.Module, _: Any, maps: torch.Tensor) -> None:
+    def record_dtype(module: torch.nn.Module, _: Any, maps: torch.Tensor) -> None:
         if isinstance(module, torch.nn.Conv2d):
-            found.add(maps.dtype)
+            dtypes.add(maps.dtype)
 
-    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    hook = torch.nn.modules.module.register_module_forward_hook(record_dtype)
     try:
         train(params("train.epochs=1", f"train.precision={precision}"))
     finally:
         hook.remove()
-    assert found == {getattr(torch, precision)}
+    assert dtypes == {getattr(torch, precision)}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -273,13 +273,13 @@ def test_loss_that_is_not_finite_stops_before_the_update(workdir: Path, monkeypa
 
 def test_full_disk_at_the_end_loses_nothing(workdir: Path) -> None:
     train(params())
-    whole = model()
+    expected = model()
     with _full_disk(1000), pytest.raises(ModelError, match=r"data/model cannot be written: .*; make room, then start"):
         train(params())
-    assert model() == whole
+    assert model() == expected
     shutil.rmtree("data/model")
     train(params())
-    assert model() == whole
+    assert model() == expected
 
 
 @contextmanager
@@ -334,9 +334,9 @@ def test_auto_precision_is_bfloat16_only_with_hardware_units(
     root: Path, monkeypatch: pytest.MonkeyPatch, units: dict[str, bool], precision: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
-    asked = Params.load(root / "params.yaml", ["train.device=cpu"]).train
-    assert stage.resolve_auto(asked).precision == precision
-    assert stage.resolve_auto(asked.model_copy(update={"precision": "float32"})).precision == "float32"
+    config = Params.load(root / "params.yaml", ["train.device=cpu"]).train
+    assert stage.resolve_auto(config).precision == precision
+    assert stage.resolve_auto(config.model_copy(update={"precision": "float32"})).precision == "float32"
 
 
 # --- real processes
@@ -351,13 +351,13 @@ def command(root: Path, *more: str) -> tuple[list[str], dict[str, str]]:
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_byte(workdir: Path, root: Path) -> None:
     words, environment = command(root, "train.epochs=500")
-    often = (
+    frequent_checkpoints = (
         "from strokewise.stages import train; train.CHECKPOINT_EVERY_S = 0.1; "
         "from strokewise.__main__ import main; main()"
     )
-    words = ["-c", often, *words[2:]]
+    words = ["-c", frequent_checkpoints, *words[2:]]
     subprocess.run([sys.executable, *words], env=environment, check=True)
-    whole = model()
+    expected = model()
     shutil.rmtree(".strokewise")
     shutil.rmtree("data/model")
 
@@ -377,21 +377,21 @@ def test_ten_kills_at_random_moments_change_no_byte(workdir: Path, root: Path) -
         running.send_signal(kind)
         assert running.wait() in (-9, 130)
     subprocess.run([sys.executable, *words], env=environment, check=True)
-    assert model() == whole
+    assert model() == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "epochs"), [("float32", 17), ("bfloat16", 1)])  # 51 steps, and 3
 def test_two_processes_learn_like_one(workdir: Path, root: Path, precision: str, epochs: int) -> None:
-    # gradients that are rounded to 16 bits before they are added up part soon: their beginning is compared
+    # gradients rounded to 16 bits before they are summed soon diverge: only their first step is compared
     words, environment = command(root, "train.epochs=17", f"train.precision={precision}")
     subprocess.run([sys.executable, *words], env=environment, check=True)
     alone = history()
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    said = subprocess.run([*launch, *words], env=environment, check=True, capture_output=True, text=True).stderr
+    stderr = subprocess.run([*launch, *words], env=environment, check=True, capture_output=True, text=True).stderr
     together = history()
     for column in ("loss", "validation_loss"):
-        assert together[column][:epochs] == pytest.approx(alone[column][:epochs], abs=1e-3), said
+        assert together[column][:epochs] == pytest.approx(alone[column][:epochs], abs=1e-3), stderr
     assert json.loads(model()["config.json"])["training"]["processes"] == 2
 
 
@@ -401,15 +401,15 @@ def pair(root: Path, *each: str, second: str = ".") -> Iterator[list[subprocess.
 
     The second works in the folder `second`.
     """
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"}
+    job = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29471"}
     started = []
     for rank, own in enumerate(each):
         words, environment = command(root, "train.epochs=4000", own)
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         started.append(
             subprocess.Popen(
                 [sys.executable, *words],
-                env=environment | team | place,
+                env=environment | job | ranks,
                 cwd=second if rank else ".",
                 stderr=subprocess.PIPE,
                 text=True,
@@ -452,8 +452,8 @@ def test_dying_process_ends_the_job_with_a_message(workdir: Path, root: Path) ->
 def test_processes_with_different_fingerprints_raise_user_error(workdir: Path, root: Path) -> None:
     with pair(root, "train.precision=float32", "train.precision=bfloat16") as running:
         for process in running:
-            said = process.communicate(timeout=120)[1]
-            assert "1 of 2 processes would train another model than the first: give all the same code" in said
+            stderr = process.communicate(timeout=120)[1]
+            assert "1 of 2 processes would train another model than the first: give all the same code" in stderr
             assert process.returncode == 2
     assert not Path("data/model").exists()
 

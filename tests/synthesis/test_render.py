@@ -1,4 +1,4 @@
-"""Paintings: finite, inside the canvas, pure functions of their place, balanced, and never shared by two splits."""
+"""Paintings are finite, inside the canvas, pure functions of their index, balanced, and unique to their split."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ from strokewise.synthesis.outlines import Catalogue
 from strokewise.synthesis.render import FACTOR_TYPES, Painting
 
 KNOB = st.one_of(st.none(), st.floats(0, 4))
-SETTINGS = st.fixed_dictionaries({
+GENERATE_VALUES = st.fixed_dictionaries({
     "seed": st.integers(0, 2**63 - 1),
     "canvas": st.sampled_from([32, 33, 64, 128, 200]),
     "imprecision": st.floats(0, 2),
@@ -23,44 +23,45 @@ SETTINGS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def changed(generate: GenerateParams, **values: Any) -> GenerateParams:
+def with_values(generate: GenerateParams, **values: Any) -> GenerateParams:
     return GenerateParams.model_validate({**generate.model_dump(), **values})
 
 
-def still(generate: GenerateParams, **values: Any) -> GenerateParams:
-    return changed(generate, imprecision=0.0, **values)
+def without_imprecision(generate: GenerateParams) -> GenerateParams:
+    return with_values(generate, imprecision=0.0)
 
 
-def named(start: str) -> set[str]:
-    return {name for name in FACTOR_TYPES if name.startswith(start)}
+def factors_starting_with(prefix: str) -> set[str]:
+    return {name for name in FACTOR_TYPES if name.startswith(prefix)}
 
 
-def digest(painting: Painting) -> str:
+def painting_digest(painting: Painting) -> str:
     return hashlib.sha256(painting.scene.tobytes() + repr(painting.factors).encode()).hexdigest()
 
 
-def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
-    catalogue: Catalogue = request.getfixturevalue("catalogue")  # as arguments, hypothesis would print them whole
-    generate = changed(request.getfixturevalue("defaults"), **values)
-    inked: list[tuple[float, float, float]] = []
-    original = ink.draw_stroke
+def check_painting(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
+    """Render one painting; check its scene, its factors, and that all ink is inside the canvas."""
+    catalogue: Catalogue = request.getfixturevalue("catalogue")  # as an argument, hypothesis would print all of it
+    generate = with_values(request.getfixturevalue("defaults"), **values)
+    extents: list[tuple[float, float, float]] = []
+    draw_stroke = ink.draw_stroke
 
-    def watched(mask: Any, run: Any, pen: float, pressure: float, rng: Any) -> None:
-        half = max(1, round(pen * (1 + pressure))) / 2  # of the pen at its widest
-        inked.append((run.min() / (1 << ink.SUBPIXEL_BITS), run.max() / (1 << ink.SUBPIXEL_BITS), half))
-        original(mask, run, pen, pressure, rng)
+    def record_extent(mask: Any, run: Any, pen: float, pressure: float, rng: Any) -> None:
+        half_pen = max(1, round(pen * (1 + pressure))) / 2  # at its widest
+        extents.append((run.min() / (1 << ink.SUBPIXEL_BITS), run.max() / (1 << ink.SUBPIXEL_BITS), half_pen))
+        draw_stroke(mask, run, pen, pressure, rng)
 
-    ink.draw_stroke = watched
+    ink.draw_stroke = record_extent
     try:
         painting = render.render_painting(catalogue, generate, "train", index)
     finally:
-        ink.draw_stroke = original
-    free = ink.CANVAS_MARGIN - 1  # less than a pixel goes for whole pens and flat bends
-    for least, most, half in inked:
-        assert least >= ink.CANVAS_MARGIN - 0.1
-        assert most <= generate.canvas - ink.CANVAS_MARGIN + 0.1
-        assert least - half >= free, "ink at the canvas's edge"
-        assert most + half <= generate.canvas - free, "ink at the canvas's edge"
+        ink.draw_stroke = draw_stroke
+    margin = ink.CANVAS_MARGIN - 1  # rounding pens and flattening bends takes less than a pixel
+    for low, high, half_pen in extents:
+        assert low >= ink.CANVAS_MARGIN - 0.1
+        assert high <= generate.canvas - ink.CANVAS_MARGIN + 0.1
+        assert low - half_pen >= margin, "ink at the edge of the canvas"
+        assert high + half_pen <= generate.canvas - margin, "ink at the edge of the canvas"
     scene = painting.scene
     assert scene.dtype == np.uint8
     assert scene.shape in ((generate.canvas,) * 2, (generate.canvas, generate.canvas, 3))
@@ -73,15 +74,17 @@ def check(request: pytest.FixtureRequest, values: dict[str, Any], index: int) ->
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=SETTINGS, index=st.integers(0, 10**9))
-def test_any_setting_paints(request: pytest.FixtureRequest, values: dict[str, Any], index: int) -> None:
-    check(request, values, index)
+@given(values=GENERATE_VALUES, index=st.integers(0, 10**9))
+def test_any_valid_params_render_a_valid_painting(
+    request: pytest.FixtureRequest, values: dict[str, Any], index: int
+) -> None:
+    check_painting(request, values, index)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
-def test_ten_thousand_settings_paint(request: pytest.FixtureRequest, part: int) -> None:
-    rng = np.random.default_rng(part)  # a thousand each; to shrink one that fails is left to the test above
+def test_ten_thousand_random_params_render_valid_paintings(request: pytest.FixtureRequest, part: int) -> None:
+    rng = np.random.default_rng(part)  # a thousand in each part; the test above also shrinks what fails
     for _ in range(1000):
         values: dict[str, Any] = {
             "seed": int(rng.integers(2**63)),
@@ -89,106 +92,120 @@ def test_ten_thousand_settings_paint(request: pytest.FixtureRequest, part: int) 
             "imprecision": float(2 * rng.random()),
         }
         for section, model in (("hand", HandStrengths), ("ink", InkStrengths)):
-            own = 4 * rng.random(len(model.model_fields)) ** 2
-            values[section] = {name: None if rng.random() < 0.5 else float(value)
-                               for name, value in zip(model.model_fields, own, strict=True)}  # fmt: skip
-        check(request, values, int(rng.integers(10**9)))
+            knobs = 4 * rng.random(len(model.model_fields)) ** 2
+            values[section] = {name: None if rng.random() < 0.5 else float(knob)
+                               for name, knob in zip(model.model_fields, knobs, strict=True)}  # fmt: skip
+        check_painting(request, values, int(rng.integers(10**9)))
 
 
-def test_a_painting_depends_on_seed_split_and_index_alone(catalogue: Catalogue, defaults: GenerateParams) -> None:
-    alone = digest(render.render_painting(catalogue, defaults, "test", 77))
+def test_painting_depends_on_seed_split_and_index_only(catalogue: Catalogue, defaults: GenerateParams) -> None:
+    expected = painting_digest(render.render_painting(catalogue, defaults, "test", 77))
+    other_sizes = with_values(defaults, test=9, train=1)
     for index in (3, 78, 77):
-        last = digest(render.render_painting(catalogue, changed(defaults, test=9, train=1), "test", index))
-    assert last == alone
-    assert digest(render.render_painting(catalogue, changed(defaults, seed=1), "test", 77)) != alone
+        last = painting_digest(render.render_painting(catalogue, other_sizes, "test", index))
+    assert last == expected
+    other_seed = render.render_painting(catalogue, with_values(defaults, seed=1), "test", 77)
+    assert painting_digest(other_seed) != expected
 
 
 def test_splits_share_no_painting(catalogue: Catalogue, defaults: GenerateParams) -> None:
     digests = [
-        digest(render.render_painting(catalogue, defaults, split, index))
+        painting_digest(render.render_painting(catalogue, defaults, split, index))
         for split in render.SPLIT_SEEDS
         for index in range(24)
     ]
     assert len(set(digests)) == len(digests)
 
 
-def test_every_beginning_is_balanced(catalogue: Catalogue, defaults: GenerateParams) -> None:
+def test_first_paintings_of_a_split_are_balanced(catalogue: Catalogue, defaults: GenerateParams) -> None:
     labels = [render.render_painting(catalogue, defaults, "train", index).label for index in range(25)]
     assert np.ptp(np.bincount(labels[: 2 * len(catalogue.shapes)])) == 0
     assert np.ptp(np.bincount(labels)) <= 1
 
 
 def test_few_paintings_cover_every_variant(catalogue: Catalogue, defaults: GenerateParams) -> None:
-    shapes = len(catalogue.shapes)
     for label, outlines in enumerate(catalogue.outlines):
-        turns = range(4 * len(outlines) + 4)
-        seen = {int(render.latin_hypercube(defaults.seed, 0, label, turn)[0] * len(outlines)) for turn in turns}
-        assert seen == set(range(len(outlines))) or catalogue.shapes[label] == "other", (label, shapes)
+        numbers = range(4 * len(outlines) + 4)
+        uniforms = [render.latin_hypercube(defaults.seed, 0, label, number)[0] for number in numbers]
+        variants = {int(uniform * len(outlines)) for uniform in uniforms}
+        assert variants == set(range(len(outlines))) or catalogue.shapes[label] == "other", label
 
 
-def test_without_imprecision_a_painting_is_the_outline_on_white(catalogue: Catalogue, defaults: GenerateParams) -> None:
-    turns = len(catalogue.shapes) + 1  # in a round, of which two are for doodles
-    for index in range(turns):
-        first = render.render_painting(catalogue, still(defaults), "train", index)
-        assert first.scene.ndim == 2
-        assert first.scene.min() == 0
-        assert np.median(first.scene) == 255
-        twin = next(
+def test_painting_without_imprecision_is_the_outline_on_white(catalogue: Catalogue, defaults: GenerateParams) -> None:
+    generate = without_imprecision(defaults)
+    cycle = len(catalogue.shapes) + 1  # `other` is painted twice in it
+    for index in range(cycle):
+        painting = render.render_painting(catalogue, generate, "train", index)
+        assert painting.scene.ndim == 2
+        assert painting.scene.min() == 0
+        assert np.median(painting.scene) == 255
+        same_variant = next(
             other
-            for turn in range(1, 200)
-            if (other := render.render_painting(catalogue, still(defaults), "test", index + turn * turns))
-            and (other.factors["variant"] == first.factors["variant"])
+            for number in range(1, 200)
+            if (other := render.render_painting(catalogue, generate, "test", index + number * cycle))
+            and (other.factors["variant"] == painting.factors["variant"])
         )
-        assert twin.label == first.label
-        assert catalogue.shapes[first.label] == "other" or np.array_equal(twin.scene, first.scene)
+        assert same_variant.label == painting.label
+        is_other = catalogue.shapes[painting.label] == "other"
+        assert is_other or np.array_equal(same_variant.scene, painting.scene)
 
 
-def test_without_imprecision_all_of_the_outline_is_inked(catalogue: Catalogue, defaults: GenerateParams) -> None:
-    shapes = len(catalogue.shapes)
-    for index in range(6 * shapes):
-        painting = render.render_painting(catalogue, still(defaults), "train", index)
+def test_painting_without_imprecision_inks_all_of_the_outline(catalogue: Catalogue, defaults: GenerateParams) -> None:
+    generate = without_imprecision(defaults)
+    _, knobs = render.resolve_knobs(generate)
+    uniforms = [0.5] * ink_params.INK_UNIFORMS
+    params = ink_params.sample_ink_params(knobs, uniforms, 128, True, np.random.default_rng(0))
+    for index in range(6 * len(catalogue.shapes)):
+        painting = render.render_painting(catalogue, generate, "train", index)
         for outline in catalogue.outlines[painting.label]:
             if outline.variant == painting.factors["variant"]:
-                knobs, lots = render.resolve_knobs(still(defaults))[1], [0.5] * ink_params.INK_UNIFORMS
-                how = ink_params.sample_ink_params(knobs, lots, 128, True, np.random.default_rng(0))
-                scale, shift, _ = ink.place_on_canvas(outline.strokes.points, how, defaults.canvas)
-                x, y = np.rint(np.stack([(p := outline.strokes.points * scale + shift).real, p.imag])).astype(int)
+                scale, shift, _ = ink.place_on_canvas(outline.strokes.points, params, defaults.canvas)
+                points = outline.strokes.points * scale + shift
+                x, y = np.rint(np.stack([points.real, points.imag])).astype(int)
                 assert painting.scene[y, x].max() < 200, outline.variant
 
 
 @pytest.mark.parametrize("knob", InkStrengths.model_fields)
-def test_a_knob_of_the_ink_leaves_the_hand_alone(catalogue: Catalogue, defaults: GenerateParams, knob: str) -> None:
-    moved = set()
+def test_ink_knob_changes_its_own_factors_only(catalogue: Catalogue, defaults: GenerateParams, knob: str) -> None:
+    changed = set()
     for index in range(0, 1200, 11):
-        plain, inked = (
+        off, on = (
             render.render_painting(
-                catalogue, changed(defaults, canvas=32, imprecision=0.0, ink={**defaults.ink.model_dump(), **k}),
-                          "train", index).factors for k in ({}, {knob: 1.0})
-        )  # fmt: skip
-        moved |= {name for name in FACTOR_TYPES if plain[name] != inked[name]}
-    assert moved <= {
+                catalogue,
+                with_values(defaults, canvas=32, imprecision=0.0, ink={**defaults.ink.model_dump(), **knobs}),
+                "train",
+                index,
+            ).factors
+            for knobs in ({}, {knob: 1.0})
+        )
+        changed |= {name for name in FACTOR_TYPES if off[name] != on[name]}
+    factors_of_knob = {
         "place": {"size", "x", "y"},
         "fill": {"fill", "shade", "hatch_angle", "hatch_apart", "hatch_over"},
-        "paper": {"paper", "light", "dark", "inverted", "grain", *named("ruling"), *named("shadow")},
-        "colour": {"coloured", *named("cast"), *named("tint")},
+        "paper": {
+            *("paper", "light", "dark", "inverted", "grain"),
+            *factors_starting_with("ruling"),
+            *factors_starting_with("shadow"),
+        },
+        "colour": {"coloured", *factors_starting_with("cast"), *factors_starting_with("tint")},
         "strays": {"strays", "neighbour"},
-    }.get(knob, {knob})
-    assert moved
+    }
+    assert changed <= factors_of_knob.get(knob, {knob})
+    assert changed
 
 
-def test_a_drawing_is_as_small_on_a_large_canvas(catalogue: Catalogue, defaults: GenerateParams) -> None:
-    knobs = render.resolve_knobs(defaults)[1]
-    lots = [0.5, 0.5, 0.5, 0.0]
+def test_smallest_painting_has_the_same_pixel_size_on_any_canvas(defaults: GenerateParams) -> None:
+    _, knobs = render.resolve_knobs(defaults)
+    uniforms = [0.5, 0.5, 0.5, 0.0]
     for canvas, size in ((64, 0.3), (128, 38 / 128), (2048, 38 / 2048)):
-        assert ink_params.sample_ink_params(knobs, lots, canvas, True, np.random.default_rng(0)).size == pytest.approx(
-            size
-        )
+        params = ink_params.sample_ink_params(knobs, uniforms, canvas, True, np.random.default_rng(0))
+        assert params.size == pytest.approx(size)
 
 
-def test_shapes_take_turns_and_doodles_take_two(catalogue: Catalogue) -> None:
+def test_shapes_take_turns_and_other_takes_two(catalogue: Catalogue) -> None:
     shapes = catalogue.shapes
-    turns = [render.class_of(catalogue, index) for index in range(10 * (len(shapes) + 1))]
-    counts = np.bincount([label for label, _ in turns])
+    classes = [render.class_of(catalogue, index) for index in range(10 * (len(shapes) + 1))]
+    counts = np.bincount([label for label, _ in classes])
     assert counts.tolist() == [20 if shape == "other" else 10 for shape in shapes]
-    for label in range(len(shapes)):  # nothing is painted twice: each label counts its own turns
-        assert [turn for of, turn in turns if of == label] == list(range(counts[label]))
+    for label in range(len(shapes)):  # no painting is repeated: each label numbers its own
+        assert [number for own, number in classes if own == label] == list(range(counts[label]))

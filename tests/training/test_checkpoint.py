@@ -29,13 +29,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_written_checkpoint_is_read_back_to_the_bit(folder: Path) -> None:
     checkpoint.write_checkpoint(folder, checkpoint.pack_checkpoint(CHECKPOINT, "ours"))
-    found = checkpoint.unpack_checkpoint(checkpoint.read_checkpoint(folder, "ours"), "ours")
-    assert found.progress == CHECKPOINT.progress
-    assert found.tensors.keys() == CHECKPOINT.tensors.keys()
+    loaded = checkpoint.unpack_checkpoint(checkpoint.read_checkpoint(folder, "ours"), "ours")
+    assert loaded.progress == CHECKPOINT.progress
+    assert loaded.tensors.keys() == CHECKPOINT.tensors.keys()
     for name, value in CHECKPOINT.tensors.items():
-        assert found.tensors[name].dtype == value.dtype
-        assert torch.equal(found.tensors[name], value)
-    assert checkpoint.pack_checkpoint(found, "ours") == checkpoint.pack_checkpoint(CHECKPOINT, "ours")
+        assert loaded.tensors[name].dtype == value.dtype
+        assert torch.equal(loaded.tensors[name], value)
+    assert checkpoint.pack_checkpoint(loaded, "ours") == checkpoint.pack_checkpoint(CHECKPOINT, "ours")
 
 
 def test_missing_checkpoint_prints_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +75,7 @@ def test_damaged_checkpoint_is_set_aside(folder: Path, damage, capsys: pytest.Ca
     assert checkpoint.read_checkpoint(folder, "ours") == b""
     assert "cannot be used: it is damaged" in capsys.readouterr().err
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.safetensors.set-aside"]
-    assert checkpoint.read_checkpoint(folder, "ours") == b""  # and it is not found again
+    assert checkpoint.read_checkpoint(folder, "ours") == b""  # and is not read again
 
 
 def test_checkpoint_that_cannot_be_set_aside_is_ignored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

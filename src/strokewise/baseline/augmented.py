@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from strokewise.model.inference import FULL_INK, to_tensor
 from strokewise.training import augmentation
 from strokewise.training.augmentation import AugmentLimits
 
@@ -28,6 +27,7 @@ def augmented_copies(
         for start in range(0, len(pictures), AUGMENT_BATCH):
             batch = slice(start, start + AUGMENT_BATCH)
             batch_limits = limits.subset(batch) if limits else None
-            augmented = augmentation.augment(to_tensor(pictures[batch]), generator, limits=batch_limits)[:, 0]
-            copy[batch] = (augmented * FULL_INK).round().to(torch.uint8).numpy()
+            tensor = torch.from_numpy(pictures[batch]).unsqueeze(1) / 255  # (n, 1, G, G) in [0, 1]
+            augmented = augmentation.augment(tensor, generator, limits=batch_limits)[:, 0]
+            copy[batch] = (augmented * 255).round().to(torch.uint8).numpy()
     return copies

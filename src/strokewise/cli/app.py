@@ -1,4 +1,4 @@
-"""The door: the command line put together, one clear line for a user's mistake, exit codes. Imports nothing heavy."""
+"""The command line: all commands, one line for a user's mistake, exit codes. Imports nothing heavy."""
 
 import errno
 import io
@@ -20,18 +20,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (stages, models, importing, registry):
-    app.add_typer(commands.app)
+for module in (stages, models, importing, registry):
+    app.add_typer(module.app)
 
-ERRNO_REMEDIES = {  # what the system refuses, and what a user does about it; all else is a mistake of ours
+ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other OSError is a bug of ours
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
 }
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"strokewise {installed_version('strokewise')}")
         raise typer.Exit
 
@@ -46,13 +46,13 @@ def _root_options(
 
 
 def run() -> None:
-    """Run the command line: a user's mistake is one line and exit code 2, Ctrl-C is 130, `--strict`'s no is 3."""
-    # Waiting threads must not spin: beside a busy neighbour that costs a tenfold. Read when torch is imported.
+    """Run the command line and exit: 0 done, 2 a user's mistake (one line on stderr), 3 a refusal, 130 SIGINT."""
+    # Read when torch is imported: threads that spin while they wait are ten times slower beside another busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a picture that it cannot read is told in a line of ours
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # pictures that it cannot read are reported by us
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that stdout cannot encode
     try:
         app()
     except UserError as error:
@@ -61,8 +61,8 @@ def run() -> None:
     except OSError as error:
         if error.errno not in ERRNO_REMEDIES:
             raise
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        typer.echo(f"strokewise: {what}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
+        problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        typer.echo(f"strokewise: {problem}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(signals.SIGINT_EXIT_CODE)

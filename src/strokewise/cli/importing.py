@@ -1,4 +1,4 @@
-"""The command that brings drawings by people in, and what it tells of them."""
+"""The command `import`: copies drawings by people into the project and prints a report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,60 +6,63 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from strokewise.cli.stages import help_examples
 from strokewise.errors import DatasetError
-from strokewise.support.paths import SCRATCH_DIR
+from strokewise.support.paths import DRAWINGS_DIR, SCRATCH_DIR, TRAIN_DRAWINGS_DIR
 
 if TYPE_CHECKING:
     from strokewise.importing.importer import ImportReport
     from strokewise.importing.labels import LabelMap
 
 app = typer.Typer()
-MAX_LINES_PER_FINDING = 10  # lines of a kind; the rest is a number
+MAX_LISTED_DRAWINGS = 10  # of each kind; the others are only counted
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=help_examples(
+        "strokewise import my-drawings --map square=rectangle",
+        "strokewise import circles.npy --shape ellipse --limit 500 --train --dry-run",
+    ),
+)
 def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder with one sub-folder a shape, a CSV (path,shape), a Parquet, or a .npy with --shape."
+            help="A folder with a sub-folder per shape, a CSV (path,shape), a Parquet file, or a .npy with --shape."
         ),
     ],
-    train: Annotated[bool, typer.Option("--train", help="To learn from, not to judge by.")] = False,
-    shape: Annotated[str | None, typer.Option(metavar="SHAPE", help="What all of a .npy or a folder shows.")] = None,
-    mapped: Annotated[
-        list[str] | None, typer.Option("--map", metavar="THEIRS=SHAPE", help="Say square=rectangle. Repeatable.")
+    train: Annotated[bool, typer.Option("--train", help="For training instead of evaluation.")] = False,
+    shape: Annotated[
+        str | None, typer.Option(metavar="SHAPE", help="The shape of all drawings of a .npy or a folder.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many a shape, the first.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    label_pairs: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="THEIRS=SHAPE", help="Rename a label: square=rectangle. Repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many per shape, the first ones.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
 ) -> None:
-    """Bring drawings by people into data/drawings, or data/drawings-train with --train. Labels unknown are skipped."""
+    """Copy drawings by people into data/drawings, or data/drawings-train with --train. Skips unknown labels."""
     from strokewise.importing import importer, labels, readers
     from strokewise.support import file_lock
 
-    names = labels.read_label_map(mapped or [])
-    if shape is not None and names.shape(shape) is None:
-        raise DatasetError(
-            f"--shape {shape} is no shape; is it {names.nearest(shape)}? There are {_list_shapes(names)}"
-        )
+    label_map = labels.read_label_map(label_pairs or [])
+    shapes = ", ".join(label_map.shapes)
+    if shape is not None and label_map.shape(shape) is None:
+        raise DatasetError(f"--shape {shape} is no shape; is it {label_map.nearest(shape)}? There are {shapes}")
     collection = readers.read_collection(source, shape)
     with file_lock.exclusive_lock(SCRATCH_DIR / "import.lock"):
-        report = importer.import_drawings(collection, names, train, limit, dry_run)
-    for line in _format_report(report, names, train, dry_run):
+        report = importer.import_drawings(collection, label_map, train, limit, dry_run)
+    for line in _format_report(report, label_map, train, dry_run):
         typer.echo(line)
     if not (report.imported or report.already_present or report.leaks):
-        raise DatasetError(
-            f"nothing in {source} could be imported; the lines above say why; shapes: {_list_shapes(names)}"
-        )
+        raise DatasetError(f"nothing in {source} could be imported; the lines above say why; shapes: {shapes}")
 
 
-def _list_shapes(names: "LabelMap") -> str:
-    return ", ".join(names.shapes)
-
-
-def _format_report(report: "ImportReport", names: "LabelMap", train: bool, dry_run: bool) -> list[str]:
-    """The report, a line a finding."""
-    folder, across = ("data/drawings-train", "data/drawings") if train else ("data/drawings", "data/drawings-train")
+def _format_report(report: "ImportReport", label_map: "LabelMap", train: bool, dry_run: bool) -> list[str]:
+    """The report as lines, one per kind of result."""
+    folder, other = (TRAIN_DRAWINGS_DIR, DRAWINGS_DIR) if train else (DRAWINGS_DIR, TRAIN_DRAWINGS_DIR)
     would = "would be " if dry_run else ""
     lines = [f"{count:7,} {would}imported into {folder}/{shape}" for shape, count in sorted(report.imported.items())]
     counts = {
@@ -67,24 +70,25 @@ def _format_report(report: "ImportReport", names: "LabelMap", train: bool, dry_r
         "repeated in the collection, pixel by pixel": report.repeated,
         "beyond --limit": report.over_limit,
     }
-    lines += [f"{count:7,} {what}" for what, count in counts.items() if count]
-    lines += _format_examples(report.leaks, f"left out: the same, or nearly, lies in {across}", "is")
-    lines += _format_examples(report.near_duplicates, f"{would}imported, but nearly the same as another", "is like")
-    lines += _format_examples(report.rejected, "rejected", "-")
+    lines += [f"{count:7,} {kind}" for kind, count in counts.items() if count]
+    lines += _format_drawings(report.leaks, f"left out: the same, or nearly, lies in {other}", "is")
+    lines += _format_drawings(report.near_duplicates, f"{would}imported, but nearly the same as another", "is like")
+    lines += _format_drawings(report.rejected, "rejected", "-")
     for label, count in sorted(report.unknown_labels.items()):
-        hint = names.nearest(label)
+        hint = label_map.nearest(label)
         lines.append(
             f"{count:7,} skipped: {label} is no shape of data/outlines; if {hint} is meant, --map {label}={hint}"
         )
-    lines += [f"        --map {theirs}=... met nothing of that name" for theirs in names.mapping.keys() - report.labels]
-    return lines
+    unused = label_map.mapping.keys() - report.labels
+    return lines + [f"        --map {label}=... met nothing of that name" for label in unused]
 
 
-def _format_examples(pairs: Sequence[tuple[str, str]], what: str, joint: str) -> list[str]:
+def _format_drawings(pairs: Sequence[tuple[str, str]], kind: str, relation: str) -> list[str]:
+    """The number of drawings of a kind, and the first of them with what they are related to."""
     if not pairs:
         return []
-    shown = [f"          {one} {joint} {two}" for one, two in pairs[:MAX_LINES_PER_FINDING]]
-    more = (
-        [f"          ... and {len(pairs) - MAX_LINES_PER_FINDING:,} more"] if len(pairs) > MAX_LINES_PER_FINDING else []
-    )
-    return [f"{len(pairs):7,} {what}", *shown, *more]
+    lines = [f"{len(pairs):7,} {kind}"]
+    lines += [f"          {name} {relation} {other}" for name, other in pairs[:MAX_LISTED_DRAWINGS]]
+    if len(pairs) > MAX_LISTED_DRAWINGS:
+        lines.append(f"          ... and {len(pairs) - MAX_LISTED_DRAWINGS:,} more")
+    return lines

@@ -1,8 +1,10 @@
-"""The commands that look into the registry, or move what is in it."""
+"""The commands of the registry: ui, serve, history, rollback, promote and sync."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from strokewise.cli.stages import help_examples
 
 if TYPE_CHECKING:
     from strokewise.registry.replay import ReplayedState
@@ -11,38 +13,36 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=help_examples("strokewise ui", "strokewise ui --port 5010"))
 def ui(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5000,
 ) -> None:
-    """Show the runs in MLflow's web interface until Ctrl-C."""
+    """Show the runs in MLflow's web interface; Ctrl-C ends it."""
     from strokewise.registry import mlflow_ui
 
     mlflow_ui.serve_ui(host, port, typer.echo)
 
 
-@app.command()
+@app.command(epilog=help_examples("strokewise serve", "strokewise serve --model data/model --port 5010"))
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
     model: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL", help="A model folder, models:/name@alias or an alias; if not given the champion."
-        ),
+        typer.Option(metavar="MODEL", help="A model folder, models:/name@alias or an alias; by default the champion."),
     ] = None,
 ) -> None:
-    """Answer pictures over HTTP until Ctrl-C: the champion in MLflow's scoring server, with limits in front of it."""
+    """Answer pictures over HTTP with MLflow's scoring server and limits in front of it; Ctrl-C ends it."""
     from strokewise.registry import versions
     from strokewise.serving.serve import serve_model
 
     serve_model(host, port, lambda: versions.served_model(model), typer.echo)
 
 
-@app.command()
+@app.command(epilog=help_examples("strokewise history"))
 def history() -> None:
-    """Print what happened in the registry, oldest first: who became champion, when and why."""
+    """Print the events of the registry, oldest first: which model became champion, when and why."""
     from strokewise.registry import versions
 
     events = versions.read_events()
@@ -53,13 +53,17 @@ def history() -> None:
         typer.echo("nothing has been registered yet; `dvc repro` does it")
 
 
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the history keeps it.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept in the history.")]
 
 
-@app.command()
+@app.command(
+    epilog=help_examples(
+        "strokewise rollback --reason 'it misread our circles'", "strokewise rollback 3 --reason 'the last good one'"
+    )
+)
 def rollback(
     reason: ReasonOption,
-    version: Annotated[int | None, typer.Argument(help="An earlier champion; if not given the previous one.")] = None,
+    version: Annotated[int | None, typer.Argument(help="An earlier champion; by default the previous one.")] = None,
 ) -> None:
     """Make the previous champion champion again."""
     from strokewise.registry import promotion
@@ -67,11 +71,11 @@ def rollback(
     _print_move(promotion.rollback_champion(version, reason))
 
 
-@app.command()
+@app.command(epilog=help_examples("strokewise promote 4 --reason 'the test set was mislabelled'"))
 def promote(
     version: Annotated[int, typer.Argument(help="The version to make champion.")], reason: ReasonOption
 ) -> None:
-    """Make a version champion whatever the gate said of it."""
+    """Make a version champion, whatever the gate decided."""
     from strokewise.registry import promotion
 
     _print_move(promotion.promote_version(version, reason))
@@ -82,7 +86,7 @@ def _print_move(event: "RegistryEvent") -> None:
     typer.echo(f"version {event.version} is the champion now{before}")
 
 
-@app.command()
+@app.command(epilog=help_examples("strokewise sync", "strokewise sync --rev main --rev my-experiment"))
 def sync(
     rev: Annotated[
         list[str] | None,

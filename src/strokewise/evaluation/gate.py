@@ -58,7 +58,7 @@ def decide(
     numbers: dict[str, Any] = {
         "paintings": len(labels),
         "accuracy": asdict(metrics.accuracy(labels, cnn_predicted)),
-        "rules": rules.model_dump(include={"min_improvement", "alpha", "min_recall"}),
+        "rules": rules.model_dump(),
         "baseline": asdict(against_baseline),
         "recall": dict(zip(shapes, recalls, strict=True)),
     }

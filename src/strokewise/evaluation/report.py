@@ -7,14 +7,9 @@ equals. Shares are in [0, 1]; an interval is [low, high]; both are None where th
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from strokewise.data.shards import OTHER
 from strokewise.evaluation import metrics
 from strokewise.evaluation.metrics import FloatArray, IntArray, Proportion
-
-FACTOR_BINS = 5  # of a numeric factor, each with about as many paintings
 
 
 def model_metrics(labels: IntArray, probabilities: FloatArray, shapes: tuple[str, ...]) -> dict[str, Any]:
@@ -49,7 +44,14 @@ def model_metrics(labels: IntArray, probabilities: FloatArray, shapes: tuple[str
 def paired_metrics(
     labels: IntArray, cnn: FloatArray, baseline: FloatArray, bootstrap_samples: int, seed: int
 ) -> dict[str, Any]:
-    """The paired comparison of both models' probabilities (N, C); the other arguments as in `compare_paired`."""
+    """The paired comparison of the two models (see `metrics.compare_paired`).
+
+    Args:
+        labels: int (N,).
+        cnn, baseline: probabilities (N, C).
+        bootstrap_samples: how often the paintings are drawn again.
+        seed: of the bootstrap.
+    """
     pair = metrics.compare_paired(labels, cnn.argmax(axis=1), baseline.argmax(axis=1), bootstrap_samples, seed)
     return {
         "difference": pair.difference,
@@ -59,38 +61,6 @@ def paired_metrics(
         "cnn_wins": pair.wins,
         "baseline_wins": pair.losses,
     }
-
-
-def accuracy_curve(values: NDArray[Any], correct: Mapping[str, NDArray[np.bool_]]) -> list[dict[str, Any]]:
-    """How often each model is right, depending on a factor of the paintings.
-
-    Args:
-        values: (N,), a number or a name for each painting. Many different numbers are put into `FACTOR_BINS` bins of
-            about equally many paintings, shown at their mean; few numbers, and names, are shown one by one, sorted.
-        correct: bool (N,) by the model's name.
-
-    Returns:
-        A row a bin: `value`, `paintings`, and what `accuracy_columns` gives for each model.
-    """
-    levels = np.unique(values)  # sorted
-    if values.dtype.kind in "fiu" and len(levels) > 2 * FACTOR_BINS:
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, FACTOR_BINS + 1)))
-        bins = [(float(f"{values[mask].mean():.6g}"), mask) for _, mask in metrics.split_ranges(values, edges)]
-    else:
-        bins = [(level.item() if hasattr(level, "item") else level, values == level) for level in levels]
-    rows = []
-    for value, mask in bins:
-        accuracies = {name: metrics.accuracy_where(model, mask) for name, model in correct.items()}
-        rows.append({"value": value, "paintings": int(np.count_nonzero(mask)), **accuracy_columns(accuracies)})
-    return rows
-
-
-def accuracy_columns(accuracies: Mapping[str, Proportion]) -> dict[str, float | None]:
-    """Accuracies by model as columns of a table: `<model>`, `<model>_low` and `<model>_high`."""
-    columns = {}
-    for name, accuracy in accuracies.items():
-        columns |= {name: accuracy.value, f"{name}_low": accuracy.low, f"{name}_high": accuracy.high}
-    return columns
 
 
 def summary_sentences(numbers: Mapping[str, Any]) -> list[str]:

@@ -68,7 +68,7 @@ def glossary_terms(cnn: CNN) -> list[tuple[str, str]]:
         ),
         (
             "pooling",
-            f"Four neighbours become one number, {pooled[cnn.params.pooling]}: what was found is kept, exactly where "
+            f"Four neighbours become one number, {pooled[cnn.params.pooling]}: what was found is kept, its exact place "
             "is not, and the next layer sees further.",
         ),
         (

@@ -23,7 +23,7 @@ SCENE_SIDE = 256  # pixels, the longer side of a painting on the page
 def network_section(analysis: Analysis, cnn: CNN, feature_maps: int) -> str:
     """The layers from left to right, `feature_maps` maps a block; a row follows one map through its block."""
     size = f"{analysis.picture.shape[1]}×{analysis.picture.shape[0]}"
-    picture = _captioned_figure(analysis.picture / 255, f"what is seen of it, {size}", "what the network sees")
+    picture = _captioned_figure(analysis.picture / 255, f"after preprocessing, {size}", "what the network sees")
     cards = [f'<div class="card"><h4>the picture</h4>{_scene_figure(analysis.scene)}{picture}</div>']
     for block, members in group_by_block(analysis.activations).items():
         if block == "flatten":
@@ -57,7 +57,7 @@ def units_section(units: Sequence[Unit], picture: Pictures) -> str:
         cards.append(
             f'<div class="card unit"><h4>{escape(unit.block)}, map {unit.channel + 1}</h4>'
             f'<div class="row">{_boxed_picture(picture, unit.box)}{patches}</div>'
-            f'<p class="note">sees {size}×{size} pixels, value {unit.value:.2f}</p></div>'
+            f'<p class="note">{size}×{size} pixels, value {unit.value:.2f}</p></div>'
         )
     return f'<div class="row units">{"".join(cards)}</div>'
 

@@ -281,7 +281,7 @@ def _size_comparison(params: NetworkParams, classes: int) -> str:
             layers = build_layers(params.model_copy(update={"image_size": side}), classes)
             counts = count_parameters(layers), count_multiply_adds(layers), count_fully_connected(layers)
             costs = [f"{number:,}" for number in counts]
-        except ParamsError:  # too deep for this size, which is another than the one asked for
+        except ParamsError:  # too deep for this size, which is not the one in params.yaml
             costs = ["too small"] * 3
         digits = int(side * side * math.log10(2))
         rows.append((f"{side}×{side}", f"10^{digits:,}", *costs))

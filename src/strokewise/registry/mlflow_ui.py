@@ -20,7 +20,7 @@ from strokewise.serving.ports import bind_port, server_url
 
 UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 READY_POLL_S = 0.2  # seconds between two checks whether the server answers
-SHUTDOWN_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
+UI_SHUTDOWN_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
 
 
 def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
@@ -79,7 +79,7 @@ def _running_process(command: list[str], secrets: Mapping[str, str]) -> Iterator
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
         try:
-            server.wait(SHUTDOWN_TIMEOUT_S)
+            server.wait(UI_SHUTDOWN_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()

@@ -21,8 +21,7 @@ from strokewise.support import file_lock
 from strokewise.support.paths import PARAMS_FILE, project_root, scratch_dir
 
 DVC_LOCK_FILE = "dvc.lock"
-RESTORED_PATHS = (  # all that registering reads
-    "params.yaml",
+RESTORED_PATHS = (  # all that registering reads, besides params.yaml
     "data/model",
     "data/baseline",
     "data/report",
@@ -125,8 +124,7 @@ def _replay_dir() -> Iterator[Path]:
 def _replay_commit(commit: StateCommit, folder: Path) -> ReplayedState:
     """Restore one state in `folder`, register it and remove it. Raises RegistryError if the store fails."""
     try:
-        _restore(commit, folder)
-        params = _load_params(folder)
+        params = _restore(commit, folder)
         state = artifacts.read_state(params.model_dump(), folder, commit.sha, commit.experiment)
         outcome = registration.register_state(
             state,
@@ -143,10 +141,10 @@ def _replay_commit(commit: StateCommit, folder: Path) -> ReplayedState:
     return ReplayedState(commit, outcome=outcome)
 
 
-def _restore(commit: StateCommit, folder: Path) -> None:
-    """Copy the state of a commit into the new folder `folder`, from git and DVC's local cache.
+def _restore(commit: StateCommit, folder: Path) -> Params:
+    """Copy the state of a commit into the new folder `folder`, from git and DVC's local cache; returns its parameters.
 
-    Raises IncompleteState if a part is missing.
+    Raises IncompleteState if a part is missing or the parameters are those of another version.
     """
     if not commit.lock_blob:
         raise IncompleteState(f"it has no {DVC_LOCK_FILE}: the pipeline had not run")
@@ -157,28 +155,29 @@ def _restore(commit: StateCommit, folder: Path) -> None:
     git_root = git_output(project_root(), "rev-parse", "--show-toplevel")
     prefix = git_output(project_root(), "rev-parse", "--show-prefix")
     local_only = {"core": {"remote": ""}}  # missing files are reported, not downloaded one by one
+    filesystem = DVCFileSystem(git_root, rev=commit.sha, subrepos=bool(prefix), config=local_only)
+
+    def copy(path: str) -> None:
+        try:
+            filesystem.get(prefix + path, str(folder / path), recursive=True)
+        except (FileNotFoundError, DataIndexDirError):
+            raise IncompleteState(
+                f"{path} is not in the DVC cache; `dvc fetch --all-commits` gets it, if it was pushed"
+            ) from None
+
     try:
-        with contextlib.closing(
-            DVCFileSystem(git_root, rev=commit.sha, subrepos=bool(prefix), config=local_only)
-        ) as filesystem:
+        with contextlib.closing(filesystem):
+            copy(PARAMS_FILE.as_posix())
+            params = Params.load(folder / PARAMS_FILE)
             for path in RESTORED_PATHS:
-                try:
-                    filesystem.get(prefix + path, str(folder / path), recursive=True)
-                except (FileNotFoundError, DataIndexDirError):
-                    raise IncompleteState(
-                        f"{path} is not in the DVC cache; `dvc fetch --all-commits` gets it, if it was pushed"
-                    ) from None
+                copy(path)
             stages = parse_yaml(filesystem.read_text(prefix + DVC_LOCK_FILE))["stages"].values()
+    except ParamsError as error:
+        raise IncompleteState(f"{error}; only the strokewise of that commit can register it") from None
     except DvcException as error:
         raise IncompleteState(f"its dvc.yaml or {DVC_LOCK_FILE} cannot be read: {one_line(error)}") from None
     for out in (out for stage in stages for out in stage.get("outs", ())):
-        path = folder / out["path"]
-        if path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != out["md5"]:
+        file = folder / out["path"]
+        if file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() != out.get("md5"):
             raise IncompleteState(f"its {out['path']} is not the one of its {DVC_LOCK_FILE}: they were committed apart")
-
-
-def _load_params(folder: Path) -> Params:
-    try:
-        return Params.load(folder / PARAMS_FILE)
-    except ParamsError as error:
-        raise IncompleteState(f"{error}; only the strokewise of that commit can register it") from None
+    return params

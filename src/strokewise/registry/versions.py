@@ -207,7 +207,7 @@ def named_model_dir(model: str) -> Path | None:
     try:
         is_path = Path(model).exists()
     except OSError:  # a name that no file can have
-        is_path = True
+        is_path = False
     return None if is_path or "/" in model or os.sep in model else model_dir(f"models:/{REGISTRY_NAME}@{model}")
 
 

@@ -1,15 +1,16 @@
-"""What stands before MLflow's scoring server: requests in, the sound ones passed on, the others told what is wrong.
+"""ASGI middleware in front of MLflow's scoring server: limits and validates requests, and explains refusals.
 
-    python -P guard.py MODEL --fd 3 --url http://127.0.0.1:5001 [--named "version 3, champion"]
+    python -P middleware.py MODEL --fd 3 --url http://127.0.0.1:5001 [--name "version 3, champion"]
 
-MLflow's server answers 500 to deep JSON or a missing Content-Type and takes a body of any size. The guard is an ASGI
-application around it: it bounds what is read, how long and how much of it at once, and parses nothing before that.
+MLflow's server answers 500 to deeply nested JSON or a missing Content-Type, and accepts a body of any size. The
+middleware bounds the size, the duration and the number of requests before anything is parsed.
 
-    POST /invocations  {"inputs": [picture, ...]}, application/json -> {"predictions": [answer, ...]}, one a picture
+    POST /invocations  {"inputs": [picture, ...]}, application/json → {"predictions": [answer, ...]}, one per picture
     GET  /ping, /health, /version
 
-Whatever else comes is answered with {"error_code": ..., "message": ...}, as MLflow's own errors are. Only the standard
-library at the top, and nothing of strokewise at all: the served model brings its own, as it was when it was packed.
+Any other request is answered with {"error_code": ..., "message": ...}, the format of MLflow's own errors. The module
+imports only the standard library at the top and nothing of strokewise, because the served model brings its own copy of
+that, as it was when the model was packaged.
 """
 
 import argparse
@@ -31,171 +32,179 @@ AsgiApp = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[None]]
 
 SCORING_PATH = "/invocations"
 STATUS_PATHS = ("/ping", "/health", "/version")
-JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # never goes back: linear, whatever comes
+ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's; BAD_REQUEST for all others
+EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
+JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # possessive: linear time for any input
 NON_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
-ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's words; else BAD_REQUEST
+THREAD_BYTES = 2**16  # a larger body is validated in a thread, so that other requests are answered meanwhile
+DRAIN_S = 5.0  # how long, and
+DRAIN_BYTES = 2**26  # how much, of a refused body is read
+MAX_CONNECTIONS = 512
+GRACEFUL_SHUTDOWN_S = 10  # for running requests to end
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How much is taken: bytes, counts and seconds. All of it at once must fit into memory beside the model."""
+    """Limits of requests. All requests of the permitted size together must fit into memory beside the model."""
 
-    body: int = 8 * 2**20  # bytes of a request
-    held: int = 64 * 2**20  # bytes of all requests together
-    values: int = 2**20  # numbers in a request: each costs up to 70 bytes as a Python object
-    items: int = 64  # pictures in a request: the largest of them are still answered within MLflow's 60 s
-    depth: int = 16  # of brackets: a picture needs 5, and what is a little deeper is answered item by item
-    read_s: float = 20.0  # for the whole body to come
-    wait_s: float = 30.0  # for a turn
-    turns: int = field(default_factory=lambda: os.cpu_count() or 1)  # requests that are scored at once
+    body_bytes: int = 8 * 2**20  # of one request
+    total_bytes: int = 64 * 2**20  # of all requests that are read or scored at the same time
+    values: int = 2**20  # numbers in a request: each takes up to 70 bytes as a Python object
+    items: int = 64  # pictures in a request: the largest are still answered within MLflow's 60 s
+    depth: int = 16  # of nested brackets: a picture needs 5; a little more is answered item by item
+    read_timeout_s: float = 20.0  # to receive the whole body
+    queue_timeout_s: float = 30.0  # to wait for a free worker
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)  # requests that are scored at the same time
 
 
 class RequestRefused(Exception):
-    """What is wrong with a request: an HTTP status and what to do."""
+    """A request is invalid or exceeds a limit: the HTTP status, and a message that says what to do."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-def limit_requests(app: AsgiApp, limits: RequestLimits | None = None) -> AsgiApp:
-    """`app`, MLflow's scoring server, behind the guard."""
-    bounds = limits or RequestLimits()
-    turns = asyncio.Semaphore(bounds.turns)
-    held = [0]  # bytes of all requests that are being read or scored
+class _ClientDisconnected(Exception):
+    """The client closed the connection before the body was complete."""
 
-    async def guard(scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
-        if scope["type"] != "http":  # the server's own start and end
+
+class _BodyBytes:
+    """The bytes of one request that are in memory, counted in the total of all requests."""
+
+    def __init__(self, total: list[int]) -> None:
+        self.total, self.count = total, 0
+        self.complete = False  # the whole body was received
+
+    def add(self, count: int, limit: int) -> None:
+        self.count += count
+        self.total[0] += count
+        if self.total[0] > limit:
+            raise RequestRefused(503, "busy: too much is being sent at once; ask again later")
+
+    def release(self) -> None:
+        self.total[0] -= self.count
+        self.count = 0
+
+
+def limit_requests(app: AsgiApp, limits: RequestLimits | None = None) -> AsgiApp:
+    """Wrap `app`, MLflow's scoring server, in the middleware."""
+    limits = limits or RequestLimits()
+    workers = asyncio.Semaphore(limits.workers)
+    total = [0]  # bytes of all requests
+
+    async def middleware(scope: AsgiMessage, receive: AsgiReceive, send: AsgiSend) -> None:
+        if scope["type"] != "http":  # start and end of the server
             return await app(scope, receive, send)
-        counted = _ByteCount(held)
+        body_bytes = _BodyBytes(total)
         try:
-            asked = _check_head(scope, bounds)
-            if asked == SCORING_PATH:
-                await _handle_scoring(app, scope, receive, send, bounds, turns, counted)
+            _check_head(scope, limits)
+            if scope["path"] == SCORING_PATH:
+                body = await _read_body(receive, limits, body_bytes)
+                await _score(app, scope, receive, send, body, limits, workers)
             else:
                 await app(scope, receive, send)
-        except RequestRefused as refused:
-            await _drain(scope, receive, counted)
-            await _send_error(send, refused)
-        except _ClientGone:
+        except RequestRefused as refusal:
+            await _drain(scope, receive, body_bytes)
+            await _send_error(send, refusal)
+        except _ClientDisconnected:
             pass
         finally:
-            counted.free()
+            body_bytes.release()
 
-    return guard
+    return middleware
 
 
-async def _handle_scoring(
+async def _score(
     app: AsgiApp,
     scope: AsgiMessage,
     receive: AsgiReceive,
     send: AsgiSend,
+    body: bytes,
     limits: RequestLimits,
-    turns: asyncio.Semaphore,
-    counted: "_ByteCount",
+    workers: asyncio.Semaphore,
 ) -> None:
-    body = await _read_body(receive, limits, counted)
+    """Wait for a free worker, validate the body and pass the request on."""
     try:
-        await asyncio.wait_for(turns.acquire(), limits.wait_s)
+        await asyncio.wait_for(workers.acquire(), limits.queue_timeout_s)
     except TimeoutError:
-        raise RequestRefused(503, f"busy: no turn within {limits.wait_s:g} s; ask again later") from None
+        raise RequestRefused(503, f"busy: no turn within {limits.queue_timeout_s:g} s; ask again later") from None
     try:
-        if len(body) > 2**16:
-            await asyncio.to_thread(check_body, body, limits)  # others are answered meanwhile
+        if len(body) > THREAD_BYTES:
+            await asyncio.to_thread(check_body, body, limits)
         else:
             check_body(body, limits)
         await app(scope, _replay_body(body, receive), send)
     finally:
-        turns.release()
+        workers.release()
 
 
-def _check_head(scope: AsgiMessage, limits: RequestLimits) -> str:
-    """The path, if path, method and headers are sound."""
+def _check_head(scope: AsgiMessage, limits: RequestLimits) -> None:
+    """Raise RequestRefused unless path, method and headers are valid; normalise the Content-Type for MLflow."""
     path, method = scope["path"], scope["method"]
     if path != SCORING_PATH and path not in STATUS_PATHS:
         raise RequestRefused(404, f"there is nothing here; POST to {SCORING_PATH}, or GET {', '.join(STATUS_PATHS)}")
-    wanted = "POST" if path == SCORING_PATH else "GET"
-    if method != wanted:
-        raise RequestRefused(405, f"{path} takes {wanted}, not {method[:20]}")
+    allowed = "POST" if path == SCORING_PATH else "GET"
+    if method != allowed:
+        raise RequestRefused(405, f"{path} takes {allowed}, not {method[:20]}")
     if path != SCORING_PATH:
-        return str(path)
+        return
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    kind, *extras = headers.get(b"content-type", b"").decode("latin-1").lower().replace(" ", "").split(";")
-    if kind != "application/json" or set(filter(None, extras)) - {"charset=utf-8", 'charset="utf-8"'}:
+    content_type = headers.get(b"content-type", b"").decode("latin-1").lower().replace(" ", "")
+    media_type, *parameters = content_type.split(";")
+    if media_type != "application/json" or set(filter(None, parameters)) - {"charset=utf-8", 'charset="utf-8"'}:
         raise RequestRefused(415, "the Content-Type must be application/json, in UTF-8")
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise RequestRefused(415, "the body must come as it is, without a Content-Encoding")
-    if int(headers.get(b"content-length", b"0")) > limits.body:  # the server has seen to it that it is a number
-        raise _too_large(limits)
-    # MLflow reads the charset's value itself and would not understand the quotes.
-    scope["headers"] = [(name, b"application/json" if name == b"content-type" else it) for name, it in scope["headers"]]
-    return str(path)
+    if int(headers.get(b"content-length", b"0")) > limits.body_bytes:  # uvicorn has checked that it is a number
+        raise _body_too_large(limits)
+    # MLflow parses the charset itself and does not understand quotes.
+    scope["headers"] = [
+        (name, b"application/json" if name == b"content-type" else value) for name, value in scope["headers"]
+    ]
 
 
 # --- the body
 
 
-class _ByteCount:
-    """The bytes that one request holds, counted in the sum of all."""
-
-    def __init__(self, total: list[int]) -> None:
-        self.total, self.mine = total, 0
-        self.whole = False  # nothing more comes
-
-    def add(self, count: int, most: int) -> None:
-        self.mine += count
-        self.total[0] += count
-        if self.total[0] > most:
-            raise RequestRefused(503, "busy: too much is being sent at once; ask again later")
-
-    def free(self) -> None:
-        self.total[0] -= self.mine
-        self.mine = 0
-
-
-class _ClientGone(Exception):
-    """The client has left."""
-
-
-async def _read_body(receive: AsgiReceive, limits: RequestLimits, counted: _ByteCount) -> bytes:
-    """The whole body; raises Refused as soon as it is too large, too slow or too much beside the others."""
-    parts: list[bytes] = []
-    end = time.monotonic() + limits.read_s
-    more = True
-    while more:
+async def _read_body(receive: AsgiReceive, limits: RequestLimits, body_bytes: _BodyBytes) -> bytes:
+    """The whole body; raises RequestRefused as soon as it is too large, too slow or exceeds the total."""
+    chunks: list[bytes] = []
+    deadline = time.monotonic() + limits.read_timeout_s
+    while not body_bytes.complete:
         try:
-            message = await asyncio.wait_for(receive(), max(0.001, end - time.monotonic()))
+            message = await asyncio.wait_for(receive(), max(0.001, deadline - time.monotonic()))
         except TimeoutError:
-            raise RequestRefused(408, f"the body did not come within {limits.read_s:g} s; send it faster") from None
+            raise RequestRefused(
+                408, f"the body did not come within {limits.read_timeout_s:g} s; send it faster"
+            ) from None
         if message["type"] == "http.disconnect":
-            raise _ClientGone
-        part = message.get("body", b"")
-        counted.add(len(part), limits.held)
-        if counted.mine > limits.body:
-            raise _too_large(limits)
-        parts.append(part)
-        more = message.get("more_body", False)
-        counted.whole = not more
-    return b"".join(parts)
+            raise _ClientDisconnected
+        chunk = message.get("body", b"")
+        body_bytes.add(len(chunk), limits.total_bytes)
+        if body_bytes.count > limits.body_bytes:
+            raise _body_too_large(limits)
+        chunks.append(chunk)
+        body_bytes.complete = not message.get("more_body", False)
+    return b"".join(chunks)
 
 
-def _too_large(limits: RequestLimits) -> RequestRefused:
-    return RequestRefused(
-        413, f"the body is larger than {limits.body:,} bytes; send fewer or smaller pictures at a time"
-    )
+def _body_too_large(limits: RequestLimits) -> RequestRefused:
+    message = f"the body is larger than {limits.body_bytes:,} bytes; send fewer or smaller pictures at a time"
+    return RequestRefused(413, message)
 
 
-async def _drain(scope: AsgiMessage, receive: AsgiReceive, counted: _ByteCount) -> None:
-    """Let a client finish sending before it is told no: one whose connection breaks meanwhile never reads why."""
-    counted.free()
-    if counted.whole or any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it has sent all, or waits for a yes before it sends
-    end, left = time.monotonic() + 5.0, 2**26
+async def _drain(scope: AsgiMessage, receive: AsgiReceive, body_bytes: _BodyBytes) -> None:
+    """Read and drop the rest of a refused body: a client whose connection breaks while it sends reads no answer."""
+    body_bytes.release()
+    if body_bytes.complete or any(name == b"expect" for name, _ in scope["headers"]):
+        return  # all was received, or the client waits for a 100 before it sends
+    deadline, left = time.monotonic() + DRAIN_S, DRAIN_BYTES
     more = True
     while more and left > 0:
         try:
-            message = await asyncio.wait_for(receive(), max(0.001, end - time.monotonic()))
+            message = await asyncio.wait_for(receive(), max(0.001, deadline - time.monotonic()))
         except TimeoutError:
             return
         left -= len(message.get("body", b""))
@@ -203,101 +212,97 @@ async def _drain(scope: AsgiMessage, receive: AsgiReceive, counted: _ByteCount) 
 
 
 def _replay_body(body: bytes, receive: AsgiReceive) -> AsgiReceive:
-    """`receive` as if the body, which has been read, came now in one piece."""
-    waiting = [body]
+    """A `receive` that returns the body, already read, as one message, and then continues with `receive`."""
+    pending = [body]
 
-    async def again() -> AsgiMessage:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+    async def receive_again() -> AsgiMessage:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
         return await receive()
 
-    return again
+    return receive_again
 
 
-async def _send_error(send: AsgiSend, refused: RequestRefused) -> None:
-    content = json.dumps(
-        {"error_code": ERROR_CODES.get(refused.status, "BAD_REQUEST"), "message": str(refused)}
-    ).encode()
+async def _send_error(send: AsgiSend, refusal: RequestRefused) -> None:
+    error = {"error_code": ERROR_CODES.get(refusal.status, "BAD_REQUEST"), "message": str(refusal)}
+    content = json.dumps(error).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    headers.append((b"connection", b"close"))  # what is left of the body is not wanted
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    headers.append((b"connection", b"close"))  # the rest of the body is not read
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
 
-# --- what it says
-
-
 def check_body(body: bytes, limits: RequestLimits) -> None:
-    """Raise Refused, 400, unless `body` is `{"inputs": [...]}` within the limits. What is no picture in the list is
-    the model's to say, item by item."""
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:  # before anything is made of it
-        raise RequestRefused(
-            413, f"more than {limits.values:,} numbers; send fewer or smaller pictures, or PNG as base64"
-        )
+    """Raise RequestRefused unless `body` is `{"inputs": [...]}` within the limits.
+
+    Items of the list that are no pictures pass: the model reports them one by one.
+    """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:  # before any object is made of it
+        message = f"more than {limits.values:,} numbers; send fewer or smaller pictures, or PNG as base64"
+        raise RequestRefused(413, message)
     brackets = JSON_STRING.sub(b"", body).translate(None, NON_BRACKETS).translate(BRACES_TO_BRACKETS)
     for _ in range(limits.depth):
         brackets = brackets.replace(b"[]", b"")  # the innermost pairs
     if brackets:
         raise RequestRefused(400, f"brackets do not match or go deeper than {limits.depth}: {EXPECTED_BODY}")
     try:
-        given = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
+        content = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
     except UnicodeDecodeError as error:
         raise RequestRefused(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise RequestRefused(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except ValueError as error:  # a number of thousands of digits
         raise RequestRefused(400, f"the body is not JSON that can be read: {error}") from None
-    if not isinstance(given, dict) or set(given) != {"inputs"}:
-        keys = f", not of the keys {sorted(given)[:5]}"[:200] if isinstance(given, dict) else ""
+    if not isinstance(content, dict) or set(content) != {"inputs"}:
+        keys = f", not of the keys {sorted(content)[:5]}"[:200] if isinstance(content, dict) else ""
         raise RequestRefused(400, f"the body must be one object with the key inputs{keys}: {EXPECTED_BODY}")
-    if not isinstance(given["inputs"], list):
+    if not isinstance(content["inputs"], list):
         raise RequestRefused(400, f"inputs must be a list: {EXPECTED_BODY}")
-    if len(given["inputs"]) > limits.items:
-        raise RequestRefused(413, f"{len(given['inputs'])} pictures; send at most {limits.items} at a time")
-
-
-EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
+    if len(content["inputs"]) > limits.items:
+        raise RequestRefused(413, f"{len(content['inputs'])} pictures; send at most {limits.items} at a time")
 
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-# --- MLflow's server, behind it
+# --- the server
 
 
-def main(words: list[str]) -> None:
-    """Load the model, listen on the socket that was inherited, and say so; Ctrl-C lets what is running end."""
+def main(arguments: list[str]) -> None:
+    """Load the model and serve it on the inherited socket; prints the URL when it is ready, ends after SIGINT."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--named", default="the model")
-    asked = parser.parse_args(words)
+    parser.add_argument("--name", default="the model")
+    options = parser.parse_args(arguments)
     import uvicorn
     from mlflow.pyfunc import load_model, scoring_server
 
     try:
-        model = load_model(asked.model)
+        model = load_model(options.model)
     except Exception as error:  # whatever a damaged folder makes MLflow or the model's own code raise
-        print(f"strokewise: {asked.named} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        print(f"strokewise: {options.name} cannot be loaded: {' '.join(str(error).split())[:300]}", file=sys.stderr)
         sys.exit(2)
-    app = limit_requests(scoring_server.init(model))
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
-    config = uvicorn.Config(app, limit_concurrency=512, timeout_graceful_shutdown=10, **quiet)  # 512 connections
-    with socket.socket(fileno=asked.fd) as listening:
-        asyncio.run(
-            _run_server(uvicorn.Server(config), listening, f"{asked.named} answers at {asked.url}{SCORING_PATH}")
-        )
+    config = uvicorn.Config(
+        limit_requests(scoring_server.init(model)),
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        **quiet,
+    )
+    with socket.socket(fileno=options.fd) as listener:
+        asyncio.run(_run_server(uvicorn.Server(config), listener, f"{options.name} answers at {options.url}"))
 
 
-async def _run_server(server: Any, listening: socket.socket, ready: str) -> None:
-    serving = asyncio.create_task(server.serve([listening]))
-    while not server.started and not serving.done():
+async def _run_server(server: Any, listener: socket.socket, ready: str) -> None:
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started and not task.done():
         await asyncio.sleep(0.05)
-    if not serving.done():
-        print(f"{ready} (Ctrl-C ends it)", flush=True)
-    await serving
+    if not task.done():
+        print(f"{ready}{SCORING_PATH} (Ctrl-C ends it)", flush=True)
+    await task
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A model folder -> a folder that MLflow can load and serve anywhere, without strokewise's source on the path.
+"""Package a model folder as a folder that MLflow can load and serve anywhere, without strokewise installed.
 
-Models from code: `pyfunc_model.py`, the model folder with its safetensors or ONNX, and the source files that these need
-are put side by side; there is no pickle. The requirements are the versions installed here, written out.
+MLflow's "models from code": `pyfunc_model.py`, the model folder and the source files that these need are copied side
+by side, without pickle. The requirements are the versions installed here.
 """
 
 import base64
@@ -23,24 +23,28 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
-MODEL_ARTIFACT = "artifacts/model"  # where a packed folder holds the model folder
-ONNX_ARTIFACT = "model.onnx"  # in the packed folder, beside MLmodel: the same network for runtimes without Python
-WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}
-PACKED_MODULES = {
+MODEL_ARTIFACT = "artifacts/model"  # the model folder in a packaged folder
+ONNX_ARTIFACT = "model.onnx"  # beside MLmodel: the CNN for runtimes other than Python
+WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}  # by kind of model
+PACKAGED_MODULES = {
     "cnn": ("model.inference", "model.model_files", "preprocessing.preprocess"),
     "baseline": ("baseline.estimator", "preprocessing.preprocess"),
 }
-PACKED_REQUIREMENTS = {
+PACKAGED_REQUIREMENTS = {
     "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
     "baseline": ("numpy", "onnxruntime", "opencv-python-headless", "pydantic", "ruamel.yaml", "tqdm"),
 }
 
 
-def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Path, description: "Model") -> None:
-    """Write the model folder `model` of a `kind` (cnn or baseline) as MLflow's model folder `folder`, described by `description`, which is completed.
+def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Path, mlflow_model: "Model") -> None:
+    """Write a model folder as MLflow's model folder.
 
-    `example` is a scene, uint8 (H, W) or (H, W, 3), and becomes the input example as a base64 PNG. It is written here,
-    as MLflow would run the model on it, and torch takes seconds to import.
+    Args:
+        model: the model folder.
+        kind: "cnn" or "baseline".
+        example: a scene, uint8 (H, W) or (H, W, 3); becomes the input example, a base64 PNG.
+        folder: where to write.
+        mlflow_model: MLflow's description of the model, which is completed here.
     """
     import mlflow.pyfunc
 
@@ -51,35 +55,40 @@ def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Pa
             artifacts={"model": str(_copy_model(model, Path(scratch) / "model"))},
             code_paths=[str(_copy_code(kind, Path(scratch) / "strokewise"))],
             pip_requirements=pinned_requirements(kind),
-            mlflow_model=description,
+            mlflow_model=mlflow_model,
         )
-    inputs = [base64.b64encode(encode_png(example)).decode()]
-    (folder / "input_example.json").write_text(json.dumps(inputs), encoding="utf-8")
-    (folder / "serving_input_example.json").write_text(json.dumps({"inputs": inputs}, indent=2), encoding="utf-8")
-    description.saved_input_example_info = {
-        "artifact_path": "input_example.json",
-        "serving_input_path": "serving_input_example.json",
-        "type": "json_object",
-    }
-    description.save(str(folder / "MLmodel"))
+    _write_input_example(example, folder, mlflow_model)
+    mlflow_model.save(str(folder / "MLmodel"))
     if kind == "cnn":
         (folder / ONNX_ARTIFACT).write_bytes(build_onnx(model))
-    for compiled in folder.rglob("__pycache__"):
-        shutil.rmtree(compiled)
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache)
 
 
 def model_kind(folder: Path) -> str | None:
-    """`cnn` or `baseline` by the weights in a model folder; None if it holds neither."""
+    """ "cnn" or "baseline" by the weights in a model folder; None if there are none."""
     return next((kind for kind, name in WEIGHT_FILES.items() if (folder / name).is_file()), None)
 
 
 def pinned_requirements(kind: str) -> list[str]:
-    """What a packed model needs, each pinned to the version installed here; a build's mark (+cpu) is left out."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *PACKED_REQUIREMENTS[kind])]
+    """What a packaged model needs, pinned to the versions installed here without local labels (+cpu)."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *PACKAGED_REQUIREMENTS[kind])]
+
+
+def _write_input_example(example: NDArray[np.uint8], folder: Path, mlflow_model: "Model") -> None:
+    """Write the example as MLflow does; MLflow itself would run the model on it, which imports torch for seconds."""
+    inputs = [base64.b64encode(encode_png(example)).decode()]
+    (folder / "input_example.json").write_text(json.dumps(inputs), encoding="utf-8")
+    (folder / "serving_input_example.json").write_text(json.dumps({"inputs": inputs}, indent=2), encoding="utf-8")
+    mlflow_model.saved_input_example_info = {
+        "artifact_path": "input_example.json",
+        "serving_input_path": "serving_input_example.json",
+        "type": "json_object",
+    }
 
 
 def _copy_model(folder: Path, copy: Path) -> Path:
-    """The model folder's own files under the name that `MODEL_ARTIFACT` has."""
+    """Copy the files of the model folder; returns `copy`."""
     copy.mkdir()
     for path in folder.iterdir():
         if path.is_file():
@@ -88,11 +97,12 @@ def _copy_model(folder: Path, copy: Path) -> Path:
 
 
 def _copy_code(kind: str, package: Path) -> Path:
-    """A package of only the files that the model runs."""
-    for path in code_digest.import_closure(*PACKED_MODULES[kind], exempt=()):  # what decides nothing is imported too
+    """Copy the source files that the model runs into a package of the same structure; returns `package`."""
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for path in code_digest.import_closure(*PACKAGED_MODULES[kind], exempt=()):
         copy = package / path.relative_to(code_digest.PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         (copy.parent / "__init__.py").touch()
         shutil.copyfile(path, copy)
-    (package / "__init__.py").touch()
     return package

@@ -1,13 +1,12 @@
-"""data/paintings/train, data/drawings-train -> data/baseline: the best of four scikit-learn models, as ONNX.
+"""data/paintings/train and data/drawings-train → data/baseline: the best of four scikit-learn models, as ONNX.
 
-The CNN has to beat the best of them, trained on the same paintings on the same image_size, with as many augmented copies
-of them as help it. Which that is, cross-validation on the training paintings says; no other painting is looked at.
+The CNN has to beat the best of them, trained on the same paintings at the same size, with as many augmented copies of
+them as help it. Cross-validation on the training paintings chooses it; no other painting is used.
 """
 
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,53 +26,46 @@ BASELINE_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "
 def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: int | None = None) -> BaselineModel:
     """Choose, train and save the baseline; returns it loaded from its folder.
 
-    Learns from all paintings and drawings, or from the first `paintings_per_shape` paintings of each shape alone.
-    Raises DatasetError where the training paintings are missing, damaged or too few to be held out in turn.
+    Args:
+        params: of params.yaml.
+        folder: the folder to write.
+        paintings_per_shape: train on the first so many paintings of each shape alone; None: all, and all drawings.
+
+    Raises DatasetError if the training paintings are missing, damaged or too few for cross-validation.
     """
-    settings = params.baseline
-    training_set = load_training_set(params.network.image_size, paintings_per_shape)
-    paintings = training_set.split
-    _check_enough(paintings.labels, paintings.shapes, settings.folds)
-    limits = augment_limits(training_set.factors, paintings.labels, training_set.num_drawings)  # those of the CNN
-    copies = augmented.augmented_copies(paintings.pictures, settings.augmented_copies, settings.seed, limits)
-    trials = selection.cross_validate(paintings.pictures, paintings.labels, copies, settings.folds, settings.seed)
-    chosen = selection.best_trial(trials)
-    model = selection.refit(chosen, paintings.pictures, paintings.labels, copies, settings.seed)
-    config = {
-        "fingerprint": _baseline_fingerprint(paintings.digest, training_set.identity, params),
-        "shapes": list(paintings.shapes),
-        "image_size": params.network.image_size,
-        "choice": chosen.model,
-        "augmented_copies": chosen.copies,
-        "temperature": chosen.temperature,
-        "baseline": settings.model_dump(),
-        "paintings": {"train": paintings.digest},
-        **training_set.identity,
+    config, image_size = params.baseline, params.network.image_size
+    training_set = load_training_set(image_size, paintings_per_shape)
+    pictures, labels, shapes = training_set.split.pictures, training_set.split.labels, training_set.split.shapes
+    _check_enough(labels, shapes, config.folds)
+    limits = augment_limits(training_set.factors, labels, training_set.num_drawings)  # the same as the CNN's
+    copies = augmented.augmented_copies(pictures, config.augmented_copies, config.seed, limits)
+    trials = selection.cross_validate(pictures, labels, copies, config.folds, config.seed)
+    best = selection.best_trial(trials)
+    model = selection.refit(best, pictures, labels, copies, config.seed)
+    decided = {"baseline": config.model_dump(), "image_size": image_size, **training_set.identity}
+    fingerprint = {**decided, "paintings": training_set.split.digest, "code": code_digest("stages.baseline")}
+    model_config = {
+        **decided,
+        "fingerprint": json_digest(fingerprint),
+        "shapes": list(shapes),
+        "choice": best.model,
+        "augmented_copies": best.copies,
+        "temperature": best.temperature,
+        "paintings": {"train": training_set.split.digest},
         "cross_validation": [asdict(trial) for trial in trials],
         "versions": {library: version(library) for library in BASELINE_LIBRARIES},
     }
-    estimator.save_baseline(model, paintings.pictures, folder, config)
+    estimator.save_baseline(model, pictures, folder, model_config)
     return estimator.load_baseline(folder)
 
 
 def _check_enough(labels: NDArray[np.int64], shapes: tuple[str, ...], folds: int) -> None:
-    """Two paintings a shape, so that one is learned from while the other is held out, and one painting a fold."""
+    """Two paintings a shape, so that one is trained on while the other is held out, and one painting a fold."""
     rarest = int(np.bincount(labels, minlength=len(shapes)).argmin())
-    if np.count_nonzero(labels == rarest) < 2 or len(labels) < folds:
+    count = np.count_nonzero(labels == rarest)
+    if count < 2 or len(labels) < folds:
         raise DatasetError(
-            f"{len(labels)} training paintings, {np.count_nonzero(labels == rarest)} of them of {shapes[rarest]}, are"
-            f" too few to cross-validate a baseline: it needs 2 of each shape and {folds} in all;"
-            f" set generate.train to {max(folds, 2 * len(shapes))} or more"
+            f"{len(labels)} training paintings, {count} of them of {shapes[rarest]}, are too few to cross-validate a"
+            f" baseline: it needs 2 of each shape and {folds} in all; set generate.train to"
+            f" {max(folds, 2 * len(shapes))} or more"
         )
-
-
-def _baseline_fingerprint(paintings: str, identity: dict[str, Any], params: Params) -> str:
-    """SHA-256 over what decided the baseline: the paintings it learned from, its parameters, the code."""
-    decided = {
-        "paintings": paintings,
-        **identity,
-        "baseline": params.baseline.model_dump(),
-        "image_size": params.network.image_size,
-        "code": code_digest("stages.baseline"),
-    }
-    return json_digest(decided)

@@ -1,19 +1,17 @@
-"""data/paintings/test, data/model, data/baseline -> data/report: both models measured on the same test paintings.
+"""data/paintings/test, data/model, data/baseline → data/report: both models on the same test paintings.
 
-What lies in data/drawings is measured as well and reported apart; where nothing lies there, nothing is said of it.
+Drawings by people in data/drawings, if there are any, are evaluated as well and reported apart.
 
-metrics.json            every number, and sentences that say them; written last: it says that the rest is there
-predictions.parquet     what both models said of each painting
-drawings.parquet        the same of each drawing in data/drawings; no rows where there are none
+metrics.json            all numbers, and sentences with those that matter; written last: the rest is complete then
+predictions.parquet     both models' predictions, a row a painting
+drawings.parquet        the same for data/drawings; no rows if there are none
 confusion-<model>.csv   actual and predicted name, a row a painting
-robustness-<factor>.csv how often both are right, along a factor that was drawn
-*.png                   the same as pictures, the worst mistakes, and where the two disagree
+robustness-<factor>.csv accuracy of both models along a factor of the paintings
+*.png                   the same as diagrams, the worst mistakes, and where the two models disagree
 """
 
-import csv
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +21,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from strokewise import code_digest, plots
+from strokewise import plots
 from strokewise.baseline import estimator
 from strokewise.baseline.estimator import BaselineModel
+from strokewise.code_digest import code_digest, json_digest
 from strokewise.data import human_drawings
 from strokewise.data.dataset import Split, load_factors, load_paintings
 from strokewise.data.shards import OTHER
 from strokewise.errors import DatasetError, ModelError
 from strokewise.evaluation import report
+from strokewise.evaluation.curves import accuracy_curve, accuracy_series, write_csv
 from strokewise.evaluation.metrics import reliability
 from strokewise.model.cnn import CNN
 from strokewise.model.inference import predict_proba
 from strokewise.model.model_files import load_model
-from strokewise.params import GenerateParams, Params
+from strokewise.params import EvaluateParams, GenerateParams, Params
 from strokewise.plots import Panel
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support import atomic_io, progress
@@ -43,260 +43,233 @@ from strokewise.support.paths import BASELINE_DIR, DRAWINGS_DIR, MODEL_DIR, OUTL
 from strokewise.synthesis import outlines, render
 
 IMPRECISION_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0)
-CURVE_FACTORS = {  # the columns of the paintings that a curve is drawn along -> what its axis says
+CURVE_FACTORS = {  # columns of the paintings with a curve → the curve's title
     "pen": "width of the pen, share of the canvas",
     "size": "size, share of the canvas",
     "turn": "turned by, degrees",
     "fill": "filling",
     "paper": "paper",
 }
-SHEET_LAYOUT = 24, 6  # pictures on a sheet, and in a row of it
-MISTAKE_CELL = 168  # pixels: two names and a confidence fit beneath
+MISTAKES_PER_SHEET, MISTAKES_PER_ROW = 24, 6
+MISTAKE_CELL = 168  # pixels: two names and a confidence fit beneath a picture
 
-Predictions = dict[str, NDArray[np.float32]]  # by model, (N, C)
+ModelProbabilities = dict[str, NDArray[np.float32]]  # "cnn" and "baseline", (N, C) each
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """Where the report lies, and what it says."""
+class EvaluationResult:
+    """Where the report lies, and the content of metrics.json."""
 
     folder: Path
     metrics: dict[str, Any]
 
 
-def evaluate(params: Params) -> Evaluated:
-    """Measure both models. Raises DatasetError or ModelError where something is missing or does not fit together."""
+def evaluate(params: Params) -> EvaluationResult:
+    """Evaluate both models and write the report.
+
+    Raises DatasetError or ModelError where something is missing or does not fit together.
+    """
     cnn, baseline = load_model(MODEL_DIR), estimator.load_baseline()
-    split = load_paintings("test", cnn.image_size)
-    _check_same_shapes(split, cnn, baseline)
-    answers = _predict_both(
-        cnn, baseline, split.pictures, lambda image_size: load_paintings("test", image_size).pictures
+    test_set = load_paintings("test", cnn.image_size)
+    _check_same_shapes(test_set, cnn, baseline)
+    probabilities = _predict_both(cnn, baseline, test_set.pictures, lambda size: load_paintings("test", size).pictures)
+    drawings = human_drawings.load_drawings(DRAWINGS_DIR, cnn.shapes, cnn.image_size)
+    drawing_probabilities = _predict_both(
+        cnn,
+        baseline,
+        drawings.pictures,
+        lambda size: human_drawings.load_drawings(DRAWINGS_DIR, cnn.shapes, size).pictures,
     )
-    drawn = human_drawings.load_drawings(DRAWINGS_DIR, cnn.shapes, cnn.image_size)
-    of_drawings = _predict_both(cnn, baseline, drawn.pictures, lambda image_size: _load_drawn(cnn.shapes, image_size))
     metrics = _compute_metrics(
-        split, cnn, baseline, answers, params, (drawn, of_drawings) if len(drawn.labels) else None
+        test_set,
+        cnn,
+        baseline,
+        probabilities,
+        params.evaluate,
+        (drawings, drawing_probabilities) if len(drawings.labels) else None,
     )
     curves = {"imprecision": _imprecision_curve(cnn, baseline, params.generate, params.evaluate.imprecision_samples)}
-    curves |= _factor_curves(split, answers)
+    curves |= _factor_curves(test_set, probabilities)
+
     REPORT_DIR.mkdir(parents=True, exist_ok=True)
     with atomic_io.temp_dir_beside(REPORT_DIR / "evaluation") as folder:
-        _write_predictions(folder, split, answers)
-        _write_prediction_table(folder / "drawings.parquet", "path", _drawing_names(), drawn, of_drawings)
-        _draw_figures(folder, split, answers, metrics)
+        indices = pa.array(np.arange(len(test_set.labels)))
+        _write_predictions(folder / "predictions.parquet", {"index": indices}, test_set, probabilities)
+        paths = [path.relative_to(DRAWINGS_DIR).as_posix() for path in human_drawings.drawing_paths(DRAWINGS_DIR)]
+        keys = {"path": pa.array(paths, pa.string())}
+        _write_predictions(folder / "drawings.parquet", keys, drawings, drawing_probabilities)
+        _write_confusions(folder, test_set, probabilities)
         for name, rows in curves.items():
-            _write_csv(folder / f"robustness-{name}.csv", rows[0], (row.values() for row in rows))
+            write_csv(folder / f"robustness-{name}.csv", rows[0], (row.values() for row in rows))
         plots.share_curves("How often they are right", _curve_panels(curves), folder / "robustness.png")
+        _draw_figures(folder, test_set, probabilities, metrics)
         _publish_report(folder, metrics)
-    return Evaluated(REPORT_DIR, metrics)
+    return EvaluationResult(REPORT_DIR, metrics)
 
 
-def _check_same_shapes(split: Split, cnn: CNN, baseline: BaselineModel) -> None:
+def _check_same_shapes(test_set: Split, cnn: CNN, baseline: BaselineModel) -> None:
     for folder, shapes, stage in (
         (MODEL_DIR, cnn.shapes, "train"),
         (BASELINE_DIR, baseline.shapes, "baseline"),
     ):
-        if shapes != split.shapes:
+        if shapes != test_set.shapes:
             raise ModelError(
-                f"{folder} knows the shapes {', '.join(shapes)}, the test paintings show {', '.join(split.shapes)};"
+                f"{folder} knows the shapes {', '.join(shapes)}, the test paintings show {', '.join(test_set.shapes)};"
                 f" run `strokewise {stage}` (or `dvc repro`)"
             )
 
 
-def _predict_both(cnn: CNN, baseline: BaselineModel, seen: NDArray[np.uint8], on: Any) -> Predictions:
-    """What both say of the same paintings: `seen` uint8 (N, G, G) on the CNN's image_size; `on(image_size)` gives another's."""
-    same = baseline.image_size == cnn.image_size
+def _predict_both(
+    cnn: CNN, baseline: BaselineModel, pictures: NDArray[np.uint8], load: Callable[[int], NDArray[np.uint8]]
+) -> ModelProbabilities:
+    """Both models on the same pictures, uint8 (N, G, G) of the CNN's size; `load` gives them in another size."""
+    same_size = baseline.image_size == cnn.image_size
     return {
-        "cnn": predict_proba(cnn, seen),
-        "baseline": baseline.predict_proba(seen if same else on(baseline.image_size)),
+        "cnn": predict_proba(cnn, pictures),
+        "baseline": baseline.predict_proba(pictures if same_size else load(baseline.image_size)),
     }
-
-
-def _load_drawn(shapes: tuple[str, ...], image_size: int) -> NDArray[np.uint8]:
-    return human_drawings.load_drawings(DRAWINGS_DIR, shapes, image_size).pictures
-
-
-def _drawing_names() -> list[str]:
-    """The drawings' names below their folder, in the order in which they are loaded."""
-    return [path.relative_to(DRAWINGS_DIR).as_posix() for path in human_drawings.drawing_paths(DRAWINGS_DIR)]
 
 
 def _compute_metrics(
-    split: Split,
+    test_set: Split,
     cnn: CNN,
     baseline: BaselineModel,
-    answers: Predictions,
-    params: Params,
-    drawn: tuple[Split, Predictions] | None = None,
+    probabilities: ModelProbabilities,
+    config: EvaluateParams,
+    drawings: tuple[Split, ModelProbabilities] | None = None,
 ) -> dict[str, Any]:
-    """All of metrics.json; `drawn` are the drawings by people with what was said of them."""
-    settings = params.evaluate
+    """The content of metrics.json; `evaluation` is the digest of what decided it."""
     decided: dict[str, Any] = {
-        "test": split.digest,
+        "test": test_set.digest,
         "cnn": cnn.config["fingerprint"],
         "baseline": baseline.config["fingerprint"],
-        "evaluate": settings.model_dump(),
-        "code": code_digest.code_digest("stages.evaluate"),
+        "evaluate": config.model_dump(),
+        "code": code_digest("stages.evaluate"),
     }
-    if drawn:
-        decided["drawings"] = drawn[0].digest
-    metrics: dict[str, Any] = {
-        "paintings": len(split.labels),
-        "evaluation": hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest(),
-        "cnn": {
-            "fingerprint": cnn.config["fingerprint"],
-            **report.model_metrics(split.labels, answers["cnn"], split.shapes),
-        },
-        "baseline": {
-            "fingerprint": baseline.config["fingerprint"],
-            "choice": baseline.config["choice"],
-            **report.model_metrics(split.labels, answers["baseline"], split.shapes),
-        },
-        "paired": report.paired_metrics(
-            split.labels, answers["cnn"], answers["baseline"], settings.bootstrap_samples, settings.seed
-        ),
-    }
-    if drawn:
-        labels, of = drawn[0].labels, drawn[1]
-        metrics["drawings"] = {
-            "count": len(labels),
-            **{name: report.model_metrics(labels, found, split.shapes) for name, found in of.items()},
-            "paired": report.paired_metrics(
-                labels, of["cnn"], of["baseline"], settings.bootstrap_samples, settings.seed
-            ),
-        }
+    if drawings:
+        decided["drawings"] = drawings[0].digest
+
+    def compare(split: Split, rows: ModelProbabilities) -> dict[str, Any]:
+        pair = split.labels, rows["cnn"], rows["baseline"], config.bootstrap_samples, config.seed
+        models = {name: report.model_metrics(split.labels, rows[name], test_set.shapes) for name in rows}
+        return {**models, "paired": report.paired_metrics(*pair)}
+
+    metrics: dict[str, Any] = {"paintings": len(test_set.labels), "evaluation": json_digest(decided)}
+    metrics |= compare(test_set, probabilities)
+    metrics["cnn"]["fingerprint"] = cnn.config["fingerprint"]
+    metrics["baseline"] |= {name: baseline.config[name] for name in ("fingerprint", "choice")}
+    if drawings:
+        metrics["drawings"] = {"count": len(drawings[0].labels), **compare(*drawings)}
     sentences = report.summary_sentences(metrics)
     return metrics | {"sentence": sentences[0], "sentences": sentences}
 
 
-def _factor_curves(split: Split, answers: Predictions) -> dict[str, list[dict[str, Any]]]:
-    """The curves along what was drawn. Doodles are left out: turned any way, they would pass for hard turned shapes."""
+def _factor_curves(test_set: Split, probabilities: ModelProbabilities) -> dict[str, list[dict[str, Any]]]:
+    """Accuracy along `CURVE_FACTORS`, without `other`: distractors, rotated at will, would look like hard shapes."""
     factors = load_factors("test")
     factors["turn"] = np.abs(factors["turn"])
-    shown = np.ones(len(split.labels), dtype=np.bool_)
-    if OTHER in split.shapes:
-        shown = split.labels != split.shapes.index(OTHER)
-    right = {name: (found.argmax(axis=1) == split.labels)[shown] for name, found in answers.items()}
-    return {name: report.accuracy_curve(factors[name][shown], right) for name in CURVE_FACTORS}
+    shown = np.ones(len(test_set.labels), dtype=np.bool_)
+    if OTHER in test_set.shapes:
+        shown = test_set.labels != test_set.shapes.index(OTHER)
+    correct = {name: (rows.argmax(axis=1) == test_set.labels)[shown] for name, rows in probabilities.items()}
+    return {name: accuracy_curve(factors[name][shown], correct) for name in CURVE_FACTORS}
 
 
-def _imprecision_curve(cnn: CNN, baseline: BaselineModel, generate: GenerateParams, count: int) -> list[dict[str, Any]]:
-    """The curve along the dial: the first `count` test paintings, the same lots drawn for them, at other strengths."""
+def _imprecision_curve(cnn: CNN, baseline: BaselineModel, config: GenerateParams, count: int) -> list[dict[str, Any]]:
+    """Accuracy along the imprecision: the first `count` test paintings, painted again with the same random numbers."""
     catalogue = outlines.load_catalogue(OUTLINES_DIR)
     if catalogue.shapes != cnn.shapes:
         raise DatasetError(f"{OUTLINES_DIR} holds other shapes than the paintings show; run `dvc repro`")
-    jobs = [(generate.model_copy(update={"imprecision": dial}), i) for dial in IMPRECISION_LEVELS for i in range(count)]
-    done = progress.track(jobs, len(jobs), "evaluate", "paintings")
-    paintings = [render.render_painting(catalogue, settings, "test", i) for settings, i in done]
+    jobs = [(config.model_copy(update={"imprecision": level}), i) for level in IMPRECISION_LEVELS for i in range(count)]
+    shown = progress.track(jobs, len(jobs), "evaluate", "paintings")
+    paintings = [render.render_painting(catalogue, level_config, "test", i) for level_config, i in shown]
 
-    def seen(image_size: int) -> NDArray[np.uint8]:
+    def preprocessed(image_size: int) -> NDArray[np.uint8]:
         return np.stack([preprocess(painting.scene, image_size) for painting in paintings])
 
-    answers = _predict_both(cnn, baseline, seen(cnn.image_size), seen)
+    probabilities = _predict_both(cnn, baseline, preprocessed(cnn.image_size), preprocessed)
     labels = np.array([painting.label for painting in paintings])
-    right = {name: found.argmax(axis=1) == labels for name, found in answers.items()}
-    return report.accuracy_curve(np.repeat(IMPRECISION_LEVELS, count), right)
+    correct = {name: rows.argmax(axis=1) == labels for name, rows in probabilities.items()}
+    return accuracy_curve(np.repeat(IMPRECISION_LEVELS, count), correct)
 
 
-def _write_predictions(folder: Path, split: Split, answers: Predictions) -> None:
-    """predictions.parquet and the confusion tables."""
-    _write_prediction_table(folder / "predictions.parquet", "index", np.arange(len(split.labels)), split, answers)
-    names = np.array(split.shapes)
-    for name, found in answers.items():
-        rows = zip(names[split.labels], names[found.argmax(axis=1)], strict=True)
-        _write_csv(folder / f"confusion-{name}.csv", ("actual", "predicted"), rows)
-
-
-def _write_prediction_table(path: Path, key: str, keys: Any, split: Split, answers: Predictions) -> None:
-    """Labels and answers as numbers, a row a picture that `keys` name, with the shapes' names in the metadata."""
-    columns: dict[str, Any] = {key: pa.array(keys, pa.string() if key == "path" else None), "label": split.labels}
-    columns |= {name: found.argmax(axis=1) for name, found in answers.items()}
-    for name, found in answers.items():
-        columns[f"{name}_probabilities"] = pa.array(list(found), pa.list_(pa.float32()))
+def _write_predictions(
+    path: Path, keys: Mapping[str, pa.Array], split: Split, probabilities: ModelProbabilities
+) -> None:
+    """Key column, labels, predictions and probabilities, a row a picture; the shapes' names are in the metadata."""
+    columns: dict[str, Any] = {**keys, "label": split.labels}
+    columns |= {name: rows.argmax(axis=1) for name, rows in probabilities.items()}
+    for name, rows in probabilities.items():
+        columns[f"{name}_probabilities"] = pa.array(list(rows), pa.list_(pa.float32()))
     pq.write_table(pa.table(columns).replace_schema_metadata({"shapes": json.dumps(split.shapes)}), path)
 
 
-def _draw_figures(folder: Path, split: Split, answers: Predictions, metrics: Mapping[str, Any]) -> None:
-    """Mistakes, disagreements and reliability."""
-    cnn, baseline = answers["cnn"], answers["baseline"]
-    said, confidence = cnn.argmax(axis=1), cnn.max(axis=1)
-    right, also = said == split.labels, baseline.argmax(axis=1) == split.labels
-    wrong = np.flatnonzero(~right)
-    _draw_mistake_sheet(
-        folder / "mistakes.png",
-        f"The CNN's worst mistakes, of {len(wrong)} on {len(right)} paintings: what it is, what it was taken for",
-        split,
-        [wrong[np.argsort(-confidence[wrong], kind="stable")]],
-        cnn,
-    )
-    won, lost = np.flatnonzero(right & ~also), np.flatnonzero(~right & also)
-    sure = np.argsort(-confidence, kind="stable")
-    _draw_mistake_sheet(
-        folder / "disagreements.png",
-        f"Only one is right, and what the other said: {len(won)} times the CNN, then {len(lost)} times the baseline",
-        split,
-        [sure[np.isin(sure, found)] for found in (won, lost)],
-        np.where(right[:, np.newaxis], baseline, cnn),
-    )
-    plots.share_curves(
-        "Is the confidence deserved?",
-        [Panel("share right, against the confidence", _reliability_series(split, answers, metrics), diagonal=True)],
-        folder / "reliability.png",
-    )
-
-
-def _draw_mistake_sheet(
-    path: Path, title: str, split: Split, parts: list[NDArray[np.intp]], said: NDArray[np.float32]
-) -> None:
-    """The first pictures of each part as the network saw them; beneath each its shape and what was said of it."""
-    rows = []
-    for wanted in parts:
-        chosen = wanted[: SHEET_LAYOUT[0] // len(parts)]
-        rows += [chosen[i : i + SHEET_LAYOUT[1]] for i in range(0, len(chosen), SHEET_LAYOUT[1])]
-    captions = [
-        [f"{split.shapes[split.labels[i]]} → {_format_prediction(split.shapes, said[i])}" for i in row] for row in rows
-    ]
-    seen = [[split.pictures[i] for i in row] for row in rows]
-    if not rows:  # nothing to show is a sheet too: the title says so
-        seen, captions = [[np.zeros((8, 8), np.uint8)] * SHEET_LAYOUT[1]], [[""] * SHEET_LAYOUT[1]]
-    plots.contact_sheet(seen, path, captions=captions, title=title, cell=MISTAKE_CELL, colours="gray_r")
-
-
-def _format_prediction(shapes: Sequence[str], probabilities: NDArray[np.float32]) -> str:
-    return f"{shapes[int(probabilities.argmax())]} {100 * float(probabilities.max()):.0f} %"
-
-
-def _reliability_series(split: Split, answers: Predictions, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {
-        f"{name}, off by {100 * metrics[name]['calibration_error']:.1f} %": [
-            (bin_.mean, bin_.right.value, bin_.right.low, bin_.right.high) for bin_ in reliability(split.labels, found)
-        ]
-        for name, found in answers.items()
-    }
+def _write_confusions(folder: Path, test_set: Split, probabilities: ModelProbabilities) -> None:
+    names = np.array(test_set.shapes)
+    for model, rows in probabilities.items():
+        pairs = zip(names[test_set.labels], names[rows.argmax(axis=1)], strict=True)
+        write_csv(folder / f"confusion-{model}.csv", ("actual", "predicted"), pairs)
 
 
 def _curve_panels(curves: Mapping[str, list[dict[str, Any]]]) -> list[Panel]:
-    return [
-        Panel(
-            CURVE_FACTORS.get(factor, factor),
-            {
-                name: [(row["value"], row[name], row[f"{name}_low"], row[f"{name}_high"]) for row in rows]
-                for name in ("cnn", "baseline")
-            },
-        )
-        for factor, rows in curves.items()
-    ]
+    return [Panel(CURVE_FACTORS.get(name, name), accuracy_series(rows, "value")) for name, rows in curves.items()]
 
 
-def _write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabilities, metrics: Mapping[str, Any]) -> None:
+    """Mistakes, disagreements and reliability."""
+    cnn, baseline = probabilities["cnn"], probabilities["baseline"]
+    correct, baseline_correct = (rows.argmax(axis=1) == test_set.labels for rows in (cnn, baseline))
+    confidence = cnn.max(axis=1)
+    wrong = np.flatnonzero(~correct)
+    _draw_mistakes(
+        folder / "mistakes.png",
+        f"The CNN's worst mistakes, of {len(wrong)} on {len(correct)} paintings: what it is, what it was taken for",
+        test_set,
+        [wrong[np.argsort(-confidence[wrong], kind="stable")]],
+        cnn,
+    )
+    won, lost = np.flatnonzero(correct & ~baseline_correct), np.flatnonzero(~correct & baseline_correct)
+    most_confident = np.argsort(-confidence, kind="stable")
+    _draw_mistakes(
+        folder / "disagreements.png",
+        f"Only one is right, and what the other predicted: {len(won)} times the CNN, then {len(lost)} times the baseline",
+        test_set,
+        [most_confident[np.isin(most_confident, indices)] for indices in (won, lost)],
+        np.where(correct[:, np.newaxis], baseline, cnn),
+    )
+    series: dict[str, Any] = {
+        f"{name}, off by {100 * metrics[name]['calibration_error']:.1f} %": [
+            (bin_.mean_confidence, bin_.accuracy.value, bin_.accuracy.low, bin_.accuracy.high)
+            for bin_ in reliability(test_set.labels, rows)
+        ]
+        for name, rows in probabilities.items()
+    }
+    panel = Panel("share right, against the confidence", series, diagonal=True)
+    plots.share_curves("Is the confidence deserved?", [panel], folder / "reliability.png")
+
+
+def _draw_mistakes(
+    path: Path, title: str, test_set: Split, groups: Sequence[NDArray[np.intp]], probabilities: NDArray[np.float32]
+) -> None:
+    """The first pictures of each group, as the network saw them, with their shape and the prediction beneath."""
+    rows = []
+    for group in groups:
+        shown = group[: MISTAKES_PER_SHEET // len(groups)]
+        rows += [shown[i : i + MISTAKES_PER_ROW] for i in range(0, len(shown), MISTAKES_PER_ROW)]
+
+    def caption(i: int) -> str:
+        predicted, confidence = test_set.shapes[probabilities[i].argmax()], float(probabilities[i].max())
+        return f"{test_set.shapes[test_set.labels[i]]} → {predicted} {100 * confidence:.0f} %"
+
+    pictures = [[test_set.pictures[i] for i in row] for row in rows]
+    captions = [[caption(i) for i in row] for row in rows]
+    if not rows:  # a sheet with nothing but its title
+        pictures, captions = [[np.zeros((8, 8), np.uint8)] * MISTAKES_PER_ROW], [[""] * MISTAKES_PER_ROW]
+    plots.contact_sheet(pictures, path, captions=captions, title=title, cell=MISTAKE_CELL, colours="gray_r")
 
 
 def _publish_report(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Everything into its place; while it is mixed with what stood there, no metrics.json vouches for it."""
+    """Move everything to data/report; while old and new files are mixed, there is no metrics.json."""
     (REPORT_DIR / "metrics.json").unlink(missing_ok=True)
     for path in sorted(folder.iterdir()):
         path.replace(REPORT_DIR / path.name)

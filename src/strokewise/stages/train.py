@@ -113,19 +113,19 @@ def train(
     return TrainResult(folder, fingerprint, accuracy)
 
 
-def resolve_auto(params: TrainParams) -> TrainParams:
+def resolve_auto(config: TrainParams) -> TrainParams:
     """The same parameters with `auto` resolved for this machine, in device and precision.
 
     Raises ParamsError where cuda was asked for and there is none.
     """
-    device, precision = params.device, params.precision
+    device, precision = config.device, config.precision
     if device == "cuda" and not torch.cuda.is_available():
         raise ParamsError("train.device is cuda, but torch finds no GPU here; take cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "bfloat16" if _has_bfloat16_units(device) else "float32"
-    return params.model_copy(update={"device": device, "precision": precision})
+    return config.model_copy(update={"device": device, "precision": precision})
 
 
 def _has_bfloat16_units(device: str) -> bool:
@@ -188,7 +188,7 @@ def _check_same_fingerprint(fingerprint: str, context: DistributedContext) -> No
 def _announce(
     model_config: dict[str, Any], history: list[list[float]], on_start: Callable[[Path], None] | None
 ) -> None:
-    """Say what is trained, and the epochs so far, to whoever watches."""
+    """Write what is trained, and the epochs so far, and report where."""
     scratch = checkpoint.checkpoint_dir(model_config["fingerprint"])
     start_history(scratch, {name: value for name, value in model_config.items() if name != "versions"}, history)
     if on_start:

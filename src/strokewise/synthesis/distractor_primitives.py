@@ -48,7 +48,7 @@ def letters(rng: Rng) -> Polylines:
     for position in range(int(rng.choice([1, 1, 1, 2, 3]))):
         letter = LETTERS[list(LETTERS)[int(rng.integers(len(LETTERS)))]]
         for stroke in letter.split(","):
-            points = np.array([complex(int(x) + 5.5 * position, int(y)) for x, y in stroke.split()])
+            points = np.array([complex(int(xy[0]) + 5.5 * position, int(xy[1])) for xy in stroke.split()])
             lines += [(_catmull_rom(points) if rng.random() < 0.3 and len(points) > 3 else points, False)]
     return lines
 

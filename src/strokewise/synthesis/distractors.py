@@ -23,12 +23,8 @@ from strokewise.synthesis.strokes import (
 
 MAX_TURN_DEG = {
     "letters": 15.0,
-    "face": 30.0,
-    "cube": 20.0,
-    "cylinder": 20.0,
-    "cone": 30.0,
-    "pyramid": 20.0,
-    "grid": 30.0,
+    **dict.fromkeys(("cube", "cylinder", "pyramid"), 20.0),
+    **dict.fromkeys(("face", "cone", "grid"), 30.0),
 }
 """Largest rotation of these kinds in degrees, either way; the others may be rotated by any angle."""
 

@@ -40,7 +40,7 @@ NOISE_STD = 0.06  # standard deviation, of full ink
 
 @dataclass(frozen=True)
 class AugmentLimits:
-    """How far each of N paintings may be rotated, mirrored and stretched and still show its shape; angles in radians."""
+    """How far each of N paintings may be rotated, mirrored and stretched and still show its shape; in radians."""
 
     min_rotation: Tensor  # (N,)
     max_rotation: Tensor  # (N,)
@@ -81,7 +81,7 @@ def augment_limits(
     lowest, highest = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
     np.minimum.at(lowest, kind, log_stretch)
     np.maximum.at(highest, kind, log_stretch)
-    columns = {
+    arrays = {
         "min_rotation": -max_turn[kind] - turn,
         "max_rotation": max_turn[kind] - turn,
         "mirror": mirror[kind],
@@ -89,7 +89,7 @@ def augment_limits(
         "min_log_stretch": lowest[kind] - log_stretch,
         "max_log_stretch": highest[kind] - log_stretch,
     }
-    tensors = {name: torch.tensor(np.append(values, np.zeros(num_drawings))).float() for name, values in columns.items()}
+    tensors = {name: torch.tensor(np.append(values, np.zeros(num_drawings))).float() for name, values in arrays.items()}
     return AugmentLimits(**{**tensors, "mirror": tensors["mirror"].bool()})
 
 
@@ -109,7 +109,9 @@ class AugmentParams:
 
     def subset(self, index: slice) -> "AugmentParams":
         """The amounts of some of the samples."""
-        return dataclasses.replace(self, **{name: value[index] for name, value in vars(self).items() if name != "field"})
+        return dataclasses.replace(
+            self, **{name: value[index] for name, value in vars(self).items() if name != "field"}
+        )
 
     def to(self, device: torch.device) -> "AugmentParams":
         """The same amounts on another device."""
@@ -134,7 +136,15 @@ def augment(batch: Tensor, generator: Generator, strength: float = 1.0, limits: 
 def sample_augment(
     count: int, image_size: int, generator: Generator, strength: float = 1.0, limits: AugmentLimits | None = None
 ) -> AugmentParams:
-    """Draw the amounts for `count` pictures of `image_size` × `image_size` pixels; arguments as in `augment`."""
+    """Draw the amounts for `count` pictures of `image_size` × `image_size` pixels.
+
+    Args:
+        count: of samples, N.
+        image_size: side of a picture, G.
+        generator: on the CPU.
+        strength: scales all amounts.
+        limits: of each sample; None: none is mirrored or rotated far.
+    """
 
     def uniform(*size: int) -> Tensor:
         return (2 * torch.rand(count, *size, generator=generator) - 1) * strength
@@ -224,7 +234,7 @@ def _row_extents(batch: Tensor) -> Tensor:
 
 
 def _bounding_box(places: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre (N, 2) and half the longer side (N, 1) of the box around (N, M, 2) places; the whole frame if all are NaN."""
+    """Centre (N, 2) and half the longer side (N, 1) of the box around (N, M, 2) places; the frame's if all are NaN."""
     low = places.nan_to_num(nan=torch.inf).amin(1)
     high = places.nan_to_num(nan=-torch.inf).amax(1)
     low, high = low.nan_to_num(posinf=-1.0), high.nan_to_num(neginf=1.0)
@@ -289,7 +299,14 @@ def cutout(batch: Tensor, cuts: Tensor) -> Tensor:
 
 
 def add_noise(batch: Tensor, noise: Tensor, offsets: Tensor, field: Tensor) -> Tensor:
-    """Add noise of the given standard deviations, each sample its own window of the field; see `AugmentParams`."""
+    """Add noise, for each sample a window of the shared field; the result stays in [0, 1].
+
+    Args:
+        batch: (N, 1, G, G).
+        noise: (N,), standard deviations.
+        offsets: (N, 2), the windows' places in [0, 1).
+        field: (2G, 2G), standard normal.
+    """
     image_size = batch.shape[-1]
     y, x = (offsets * image_size).long().unbind(1)
     windows = field.unfold(0, image_size, 1).unfold(1, image_size, 1)  # a view (G + 1, G + 1, G, G)

@@ -1,8 +1,8 @@
-"""A training while it runs, for whoever watches: `training.json`, and `history.csv` that grows beside the checkpoint.
+"""The progress of a running training, as files beside its checkpoint: `training.json` and `history.csv`.
 
-`training.json` says what is trained, before the first step. `history.csv` gets a line an epoch and is at the end the
-`history.csv` of the model folder. Training never reads either back: a full disk stops the watching, not the training,
-and a resumed training writes the file anew from its checkpoint.
+`training.json` says what is trained, before the first step. `history.csv` gets a line an epoch and becomes the
+`history.csv` of the model folder. Training never reads them: on a full disk they stay behind and training goes on; a
+resumed training writes them anew from its checkpoint.
 """
 
 import contextlib

@@ -48,6 +48,12 @@ def init_state(
 ) -> TrainState:
     """The state before the first step, the same on every process.
 
+    Args:
+        shapes: names by label.
+        network: `network` of params.yaml.
+        params: `train` of params.yaml.
+        context: the processes that train together.
+
     Raises ParamsError if the architecture's parameters do not fit together.
     """
     with torch.random.fork_rng(devices=[]):  # layers are initialised from the global generator

@@ -1,8 +1,8 @@
 """The training loop: a state, pictures uint8 (N, G, G) and labels int64 (N,) → the trained state.
 
 Every epoch goes through every painting once, shuffled and augmented anew. The learning rate rises and falls back to
-zero, and the model is the moving average of the weights at the end: no epoch is picked by its luck on a few hundred
-validation paintings, which are only watched.
+zero, and the model is the moving average of the weights at the end. No epoch is chosen by its accuracy on the few
+hundred validation paintings, which would be luck: they are for monitoring alone.
 """
 
 import math
@@ -43,7 +43,14 @@ class DeviceDataset:
         context: DistributedContext,
         limits: AugmentLimits | None = None,
     ) -> "DeviceDataset":
-        """A split's arrays on the context's device."""
+        """Move a split's arrays to the context's device.
+
+        Args:
+            pictures: uint8 (N, G, G).
+            labels: int64 (N,).
+            context: the processes that train together.
+            limits: of the augmentation; None: no picture is mirrored or rotated far.
+        """
         return cls(torch.tensor(pictures, device=context.device), torch.tensor(labels, device=context.device), limits)
 
     def __len__(self) -> int:
@@ -95,11 +102,11 @@ def fit(
 
 def learning_rate(params: TrainParams, step: int, total: int) -> float:
     """The rate of step `step` (from 0) of `total`: linear warm-up over the share `warmup`, then a cosine to zero."""
-    rise = params.warmup * total
-    if step + 1 <= rise:
-        return params.learning_rate * (step + 1) / rise
-    fallen = (step + 1 - rise) / (total - rise)
-    return params.learning_rate * (1 + math.cos(math.pi * min(fallen, 1.0))) / 2
+    warmup = params.warmup * total
+    if step + 1 <= warmup:
+        return params.learning_rate * (step + 1) / warmup
+    decay = (step + 1 - warmup) / (total - warmup)
+    return params.learning_rate * (1 + math.cos(math.pi * min(decay, 1.0))) / 2
 
 
 def train_step(
@@ -111,9 +118,18 @@ def train_step(
     context: DistributedContext,
     at: tuple[int, int],
 ) -> None:
-    """One optimizer step on the paintings with the indices `batch` (B,), of which this process takes its shard.
+    """Take one optimizer step.
 
-    `at` is (epoch, step within it), from 0. Raises UserError before an update that would not be finite.
+    Args:
+        state: is updated in place.
+        params: `train` of params.yaml, with `auto` resolved.
+        train_set: on the context's device.
+        batch: indices (B,) of the paintings of this step, of which this process takes its shard.
+        rate: learning rate.
+        context: the processes that train together.
+        at: (epoch, step within it), from 0; decides the augmentation.
+
+    Raises UserError before an update that would not be finite.
     """
     shard = context.shard(len(batch))
     mine = batch[shard].to(context.device)
@@ -158,7 +174,14 @@ def update_ema(state: TrainState, decay: float) -> None:
 def validate(
     state: TrainState, params: TrainParams, validation_set: DeviceDataset, context: DistributedContext
 ) -> tuple[float, float]:
-    """Loss and accuracy of the averaged weights: sums over the processes' shards, then one division."""
+    """Loss and accuracy of the averaged weights: sums over the processes' shards, then one division.
+
+    Args:
+        state: its `ema_model` is evaluated.
+        params: for the batch size and the precision.
+        validation_set: on the context's device.
+        context: the processes that train together.
+    """
     shard = context.shard(len(validation_set))
     sums = torch.zeros(2, dtype=torch.float64, device=context.device)
     for start in range(shard.start, shard.stop, params.batch_size):
@@ -187,6 +210,6 @@ def _check_finite(state: TrainState, loss: Tensor, at: tuple[int, int], params: 
         )
 
 
-def _progress_text(state: TrainState, seen: float) -> str:
+def _progress_text(state: TrainState, paintings: float) -> str:
     validation = f", validation {state.history[-1][4]:.1%}" if state.history else ""
-    return f"loss {state.epoch_sums[0] / seen:.3f}{validation}"
+    return f"loss {state.epoch_sums[0] / paintings:.3f}{validation}"

@@ -1,24 +1,24 @@
-"""The registry's commands as a person types them."""
+"""The commands of the registry: register, history, rollback and promote."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Put = Callable[..., Path]
+Project = Callable[..., Path]
 RunCli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_from_register_to_rollback(project: Put, run_cli: RunCli) -> None:
+def test_register_history_rollback_and_promote(project: Project, run_cli: RunCli) -> None:
     project(weak=0.2)
     assert run_cli("history")[1] == "nothing has been registered yet; `dvc repro` does it\n"
-    code, said, _ = run_cli("register", "--strict")
-    assert (code, "Registered version 1, champion" in said) == (0, True)
+    code, stdout, _ = run_cli("register", "--strict")
+    assert (code, "Registered version 1, champion" in stdout) == (0, True)
     project(weak=0.6)
-    code, said, error = run_cli("register", "--strict")
-    assert (code, "Registered refused" in said) == (3, True)
-    assert error == "strokewise: the CNN is not the champion (--strict); the lines above say why\n"
+    code, stdout, stderr = run_cli("register", "--strict")
+    assert (code, "Registered refused" in stdout) == (3, True)
+    assert stderr == "strokewise: the CNN is not the champion (--strict); the lines above say why\n"
     assert run_cli("register")[0] == 0
     project()
     assert run_cli("register", "--dry-run", "--strict")[0] == 0
@@ -31,17 +31,17 @@ def test_from_register_to_rollback(project: Put, run_cli: RunCli) -> None:
     lines = run_cli("history")[1].splitlines()
     assert [line.split()[2] for line in lines] == ["champion", "refused", "champion", "rollback", "promote"]
     assert lines[3].endswith("rollback   version 1       it misread my circles")
-    code, _, error = run_cli("promote", "9", "--reason", "x")
-    assert (code, error) == (2, "strokewise: there is no version 9; versions: 1, 2\n")
+    code, _, stderr = run_cli("promote", "9", "--reason", "x")
+    assert (code, stderr) == (2, "strokewise: there is no version 9; versions: 1, 2\n")
     assert run_cli("promote", "2")[0] == 2  # no reason given
 
 
-def test_a_wrong_uri(project: Put, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_uri_exits_with_2(project: Project, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     project()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
-    for words in (("register",), ("ui",), ("history",), ("rollback", "--reason", "x")):
-        code, _, error = run_cli(*words)
-        assert (code, error.startswith("strokewise: MLFLOW_TRACKING_URI is 'htp://x'; it must be a server")) == (
+    for command in (("register",), ("ui",), ("history",), ("rollback", "--reason", "x")):
+        code, _, stderr = run_cli(*command)
+        assert (code, stderr.startswith("strokewise: MLFLOW_TRACKING_URI is 'htp://x'; it must be a server")) == (
             2,
             True,
         )

@@ -1,0 +1,94 @@
+"""The commands that use a model: predict and export."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from typer.testing import CliRunner
+
+from strokewise import load
+from strokewise.cli.app import app
+
+RunCli = Callable[..., tuple[int, str, str]]
+
+
+def test_predict_prints_a_table_or_json(model: Path, drawing: Path, run_cli: RunCli) -> None:
+    code, table, _ = run_cli("predict", str(drawing), "--model", str(model))
+    assert code == 0
+    assert table.split()[0] in {"circle", "other"}
+    answer = json.loads(run_cli("predict", str(drawing.parent), "--json", "--model", str(model))[1])
+    assert set(answer) == {"path", "shape", "confidence", "scores"}
+    assert answer["path"] == str(drawing)
+    assert answer["confidence"] == max(answer["scores"].values()) == answer["scores"][answer["shape"]]
+    assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["picture", "strokes"])
+def test_predict_reads_standard_input(kind: str, model: Path, drawing: Path) -> None:
+    strokes = [[[50 + 20 * np.cos(angle), 50 + 20 * np.sin(angle)] for angle in np.linspace(0, 6.3, 40)]]
+    content = drawing.read_bytes() if kind == "picture" else json.dumps(strokes).encode()
+    done = CliRunner().invoke(app, ["predict", "-", "--json", "--model", str(model)], input=content)
+    answer = json.loads(done.stdout)
+    assert answer.pop("path") == "-"
+    (expected,) = load(model).predict(content)
+    assert answer == dataclasses.asdict(expected)
+
+
+def test_predict_answers_other_below_the_requested_confidence(model: Path, drawing: Path, run_cli: RunCli) -> None:
+    (prediction,) = load(model).predict(drawing)
+    words = ["predict", str(drawing), "--json", "--model", str(model), "--reject-below"]
+    for bound, shape in ((prediction.confidence, prediction.shape), (1, "other")):
+        answer = json.loads(run_cli(*words, str(bound))[1])
+        assert (answer["shape"], answer["confidence"]) == (shape, prediction.scores[shape])
+    code, _, errors = run_cli(*words, "2")
+    assert (code, "between 0 and 1" in errors) == (2, True)
+
+
+def test_predict_reports_unreadable_pictures_and_answers_the_others(
+    model: Path, drawing: Path, run_cli: RunCli
+) -> None:
+    (drawing.parent / "broken.png").write_bytes(drawing.read_bytes()[:60])
+    missing = drawing.parent / f"{'missing' * 40}.png"  # longer than a name can be
+    code, output, errors = run_cli("predict", str(drawing.parent), str(missing), "--json", "--model", str(model))
+    broken, good, absent = (json.loads(line) for line in output.splitlines())
+    assert set(broken) == set(absent) == {"path", "error"}
+    assert good["path"] == str(drawing)
+    assert code == 2
+    assert "2 of 3 pictures could not be read" in errors
+
+
+UNENCODABLE_NAMES = [("\N{BLACK STAR}.png", "latin-1:strict", "\\u2605.png")]  # name, encoding of stdout, as printed
+if sys.platform != "darwin":  # where a name is UTF-8 or refused by the file system
+    UNENCODABLE_NAMES.append((os.fsdecode(b"\xff.png"), "utf-8:strict", "\\udcff.png"))
+
+
+@pytest.mark.parametrize(("name", "encoding", "printed"), UNENCODABLE_NAMES)
+def test_predict_escapes_a_name_that_stdout_cannot_encode(
+    name: str, encoding: str, printed: str, model: Path, drawing: Path
+) -> None:
+    drawing.rename(drawing.parent / name)
+    command = [sys.executable, "-m", "strokewise", "predict", str(drawing.parent), "--model", str(model)]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"{printed}\n")
+
+
+def test_predict_of_an_empty_folder_exits_with_2(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    code, _, errors = run_cli("predict", str(tmp_path), "--model", str(model))
+    assert code == 2
+    assert f"no pictures in {tmp_path}" in errors
+
+
+def test_export_writes_onnx_that_onnxruntime_loads(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    _, output, _ = run_cli("export", "--onnx", str(path), "--model", str(model))
+    assert output.startswith(f"{path}: onnxruntime answers as PyTorch does")
+    assert onnxruntime.InferenceSession(path).get_inputs()[0].shape[1:] == [32, 32]

@@ -1,0 +1,76 @@
+"""The runs of a registered state: logged once, replaced if incomplete, and tagged with commit and experiment."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry_queries import artifact_paths, search_logged_models, search_runs
+from strokewise.errors import RegistryError
+from strokewise.params import Params
+from strokewise.registry import versions
+from strokewise.registry.store import Store
+from strokewise.stages.register import register
+from strokewise.support import atomic_io
+
+pytestmark = pytest.mark.slow
+Project = Callable[..., Path]
+
+
+def test_deleted_artifacts_are_logged_again(project: Project, params: Params) -> None:
+    root = project()
+    register(params)
+    shutil.rmtree(root / "mlruns")
+    with pytest.raises(RegistryError, match=r"the files of strokewise version 1 are gone .* delete mlflow.db too"):
+        versions.champion_dir()
+    register(params)
+    assert len(search_runs()) == 2
+    assert all("report/metrics.json" in artifact_paths(run) for run in search_runs())
+
+
+def test_another_evaluation_is_another_run_of_the_same_model(project: Project, params: Params) -> None:
+    root = project()
+    register(params)
+    metrics = json.loads((root / "data/report/metrics.json").read_text())
+    atomic_io.write_json(root / "data/report/metrics.json", metrics | {"evaluation": "e" * 64})
+    result = register(params)
+    assert "already registered: version 1, champion" in result.summary
+    assert len(search_runs(model="cnn")) == len(search_runs(model="baseline")) == 2
+    assert len(search_logged_models()) == 2
+
+
+def test_run_names_commit_experiment_and_uncommitted_changes(
+    project: Project, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project()
+    monkeypatch.setenv("DVC_EXP_NAME", "pied-wren")
+
+    def git(*arguments: str) -> str:
+        author = ("-c", "user.name=t", "-c", "user.email=t@t")
+        done = subprocess.run(["git", *author, *arguments], cwd=root, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("add", "params.yaml")
+    git("commit", "-qm", "first")
+    register(params)
+    (clean,) = search_runs(model="cnn")
+    assert clean.data.tags["mlflow.source.git.commit"] == git("rev-parse", "HEAD")
+    assert clean.data.tags["dirty"] == "false"
+    assert clean.data.tags["dvc.experiment"] == "pied-wren"
+    (root / "params.yaml").write_text("changed")
+    project(seed=1)
+    (root / "params.yaml").write_text("changed")
+    register(params)
+    assert {run.data.tags["dirty"] for run in search_runs(model="cnn")} == {"false", "true"}
+
+
+def test_deadline_is_checked_between_calls(project: Project, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    project()
+    checks = []
+    monkeypatch.setattr(Store, "check_deadline", lambda connection: checks.append(connection))
+    register(params)
+    assert len(checks) > 10
