@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from strokewise.explain import activations
 from strokewise.explain.activations import LayerActivation
-from strokewise.model.cnn import LINE_FILTERS, CNN
+from strokewise.model.cnn import CNN, LINE_FILTERS
 from strokewise.model.inference import predict_proba, to_tensor
 from strokewise.model.layers import Layer, LayerKind, ReceptiveField
 from strokewise.params import NetworkParams
@@ -79,7 +79,7 @@ def test_line_filter_activation_equals_numpy(default_cnn: CNN, pictures: Picture
     assert isinstance(bias, torch.Tensor)
     row, column = np.argwhere(pictures[0] > 0)[7] // 2
     patch = pictures[0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] / 255
-    by_hand = [(patch * weights).sum() + offset for weights, offset in zip(filters, bias.tolist(), strict=True)]
+    expected = [(patch * weights).sum() + offset for weights, offset in zip(filters, bias.tolist(), strict=True)]
     assert maps[:, row, column] == pytest.approx(expected, abs=1e-6)
 
 

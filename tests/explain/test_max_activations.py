@@ -8,7 +8,6 @@ from strokewise.explain.activations import LayerActivation, layer_activations
 from strokewise.explain.max_activations import extract_patch, max_activations, strongest_units
 from strokewise.model.cnn import CNN
 from strokewise.model.layers import ReceptiveField
-from strokewise.model.layers import ReceptiveField
 
 Pictures = NDArray[np.uint8]
 

@@ -232,7 +232,7 @@ def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabiliti
     most_confident = np.argsort(-confidence, kind="stable")
     _draw_mistakes(
         folder / "disagreements.png",
-        f"Only one is right, and what the other predicted: {len(won)} times the CNN, then {len(lost)} times the baseline",
+        f"Only one is right, and what the other predicted: {len(won)} times the CNN, {len(lost)} times the baseline",
         test_set,
         [most_confident[np.isin(most_confident, indices)] for indices in (won, lost)],
         np.where(correct[:, np.newaxis], baseline, cnn),
