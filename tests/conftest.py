@@ -1,7 +1,9 @@
 """Fixtures of all tests: an environment without the user's settings, the command line and the checkout."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from strokewise.cli import app
 
 RunCli = Callable[..., tuple[int, str, str]]
+Browse = Callable[..., tuple[str, str]]
 
 pytest_plugins = ["registry_fixtures"]
 ROOT = Path(__file__).parent.parent
@@ -56,3 +59,24 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def root() -> Path:
     """The checkout under test."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
+    """browse(page, *options): open a file in headless Chromium → (its standard output, its log)."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        message = "no browser found: install Chromium or Chrome to run this test"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+
+    def chromium(page: Path, *options: str) -> tuple[str, str]:
+        command = [
+            path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--allow-file-access-from-files", "--enable-logging=stderr", "--v=0", "--hide-scrollbars",
+            f"--user-data-dir={tmp_path_factory.mktemp('profile')}", *options, page.as_uri(),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, done.stderr
+
+    return chromium

@@ -29,7 +29,9 @@ PACKED = {"register": ["serving.pyfunc_model"]}  # code that a stage packs witho
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli"},
     "cv2": {"synthesis", "preprocessing", "data.png"},
-    "svgelements": {"synthesis.svg"},
+    "svgelements": {"synthesis.svg_reader", "synthesis.svg_shapes", "synthesis.svg_values"},
+    "cssselect2": {"synthesis.svg_style"},
+    "tinycss2": {"synthesis.svg_style"},
     "torch": {"model", "training", "baseline.augmented", "explain", "stages.train"},
     "sklearn": {"baseline.selection"},
     "skl2onnx": {"baseline.estimator"},

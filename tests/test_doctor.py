@@ -57,6 +57,24 @@ def test_versions_differing_from_the_pins_and_missing_packages_are_found(
     assert find_problem("versions", checkout)[:2] == ("bad", "not installed: no-such-library")
 
 
+def test_outside_a_checkout_not_all_is_well(tmp_path: Path) -> None:
+    assert find_problem("git", tmp_path)[0] == "warn"
+    state, message, action = find_problem("store", tmp_path)
+    assert (state, "needs a --model" in message, "MLFLOW_TRACKING_URI" in action) == ("warn", True, True)
+
+
+@pytest.mark.parametrize("name", ["number #1", "büro"])
+def test_paths_that_stop_the_queue_of_dvc_are_warnings(name: str, checkout: Path, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    subprocess.run(["git", "remote", "add", "origin", "/srv/plain.git"], cwd=checkout, check=True)
+    assert run_check("paths", checkout) == []
+    subprocess.run(["git", "remote", "add", "team", f"/srv/{name}.git"], cwd=checkout, check=True)
+    state, message, _ = find_problem("paths", checkout)
+    assert (state, "git remote team" in message) == ("warn", True)
+    moved = shutil.copytree(checkout, tmp_path / name / "checkout", ignore=shutil.ignore_patterns(name, ".git"))
+    assert "this folder" in find_problem("paths", moved)[1]
+
+
 def test_source_of_another_checkout_is_a_warning(checkout: Path) -> None:
     assert find_problem("python", checkout)[0] == "ok"
     (checkout / "src" / "strokewise").mkdir(parents=True)

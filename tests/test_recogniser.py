@@ -1,10 +1,15 @@
 """The recogniser: every form of a picture gives the same prediction; errors are raised or yielded."""
 
-from pathlib import Path
+import io
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import strokewise
 from strokewise import recogniser
@@ -35,6 +40,73 @@ def test_path_bytes_and_array_give_the_same_prediction(model: recogniser.Recogni
     assert len({str(prediction) for prediction in predictions}) == 1
     assert model.predict(path) == model.predict([path]) == model.predict(scene())
     assert model.predict(scene())[0].scores == pytest.approx(predictions[3].scores, abs=1e-6)
+
+
+ONE_SOURCE: dict[str, Callable[[Path], Any]] = {
+    "text path": str,
+    "pure path": lambda path: PurePosixPath(path),
+    "bytes": Path.read_bytes,
+    "bytearray": lambda path: bytearray(path.read_bytes()),
+    "memoryview": lambda path: memoryview(path.read_bytes()),
+    "open file": lambda path: io.BytesIO(path.read_bytes()),
+    "PIL picture": Image.open,
+    "PIL palette": lambda path: Image.open(path).convert("P"),
+    "PIL CMYK": lambda path: Image.open(path).convert("RGB").convert("CMYK"),
+    "PIL bits": lambda path: Image.open(path).convert("1"),
+    "array": lambda path: np.asarray(Image.open(path)),
+    "tensor": lambda path: torch.from_numpy(np.array(Image.open(path))),
+    "list": lambda path: [path],
+    "generator": lambda path: (one for one in [path]),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_SOURCE)
+def test_anything_that_holds_a_picture_is_read(kind: str, model: recogniser.Recogniser, tmp_path: Path) -> None:
+    path = tmp_path / "drawing.png"
+    Image.fromarray(scene()).save(path)
+    (prediction,) = model.predict(ONE_SOURCE[kind](path))
+    assert prediction.scores == pytest.approx(model.predict(path)[0].scores, abs=0.02)  # rounded colours of CMYK
+
+
+NO_PICTURES: dict[str, tuple[Any, str]] = {
+    "None": (None, "a NoneType is no picture"),
+    "number": (3.5, "a float is no picture"),
+    "object": (object(), "a object is no picture"),
+    "list of None": ([None], "a NoneType is no picture"),
+    "empty dictionary": ({}, "there are no strokes"),
+    "array without axes": (np.array(5), r"an array of shape \(\) is no picture"),
+    "array of objects": (np.array([None]), "is no picture"),
+    "open text": (io.StringIO("x"), "not in binary mode"),
+    "empty path": ("", "is no file"),
+    "no bytes": (b"", "the file is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_anything_else_raises_picture_error(kind: str, model: recogniser.Recogniser) -> None:
+    source, message = NO_PICTURES[kind]
+    with pytest.raises(PictureError, match=message):
+        model.predict(source)
+
+
+def test_truncated_pil_picture_and_closed_file_raise_picture_error(
+    model: recogniser.Recogniser, tmp_path: Path
+) -> None:
+    path = tmp_path / "drawing.png"
+    Image.effect_noise((200, 200), 90).save(path)
+    cut = io.BytesIO(path.read_bytes()[:5000])
+    with pytest.raises(PictureError, match="the PIL picture cannot be read"):
+        model.predict(Image.open(cut))
+    closed = io.BytesIO(b"x")
+    closed.close()
+    with pytest.raises(PictureError, match="the open file cannot be read"):
+        model.predict(closed)
+
+
+def test_strokes_of_a_file_with_any_name_are_read(model: recogniser.Recogniser, tmp_path: Path) -> None:
+    path = tmp_path / "board.excalidraw"
+    path.write_text('{"elements": [{"type": "ellipse", "x": 5, "y": 7, "width": 30, "height": 30}]}')
+    assert model.predict(path)[0].scores == pytest.approx(model.predict(path.read_bytes())[0].scores)
 
 
 def test_batch_and_single_pictures_agree(model: recogniser.Recogniser) -> None:

@@ -147,7 +147,8 @@ def check_parameters(root: Path) -> Findings:
 def check_git(root: Path) -> Findings:
     """A git repository with a commit, which DVC's experiments need."""
     if not (root / "dvc.yaml").exists():
-        yield Finding("checkout", "ok", f"{root} is no checkout: only a registered model or a folder can be used here")
+        message = f"{root} is no checkout of strokewise: there is no pipeline to run"
+        yield Finding("checkout", "warn", message, "cd to the checkout; elsewhere `predict --model FOLDER` works")
         return
     if shutil.which("git") is None:
         yield Finding("git", "bad", "git is not installed or not on PATH", "install git")
@@ -158,6 +159,20 @@ def check_git(root: Path) -> Findings:
     else:
         changed = len(_run_command(root, "git", "status", "--porcelain").stdout.splitlines())
         yield Finding("git", "ok", f"{changed} files changed since the last commit" if changed else "all is committed")
+
+
+def check_paths(root: Path) -> Findings:
+    """Paths that DVC's experiments cannot work with: a queued one waits for ever, upstream."""
+    if not (root / "dvc.yaml").exists():
+        return
+    remotes = _run_command(root, "git", "config", "--get-regexp", r"remote\..*\.url").stdout.splitlines()
+    paths = {"this folder": str(root.resolve())} | {
+        f"git remote {name.split('.')[1]}": url for name, _, url in (line.partition(" ") for line in remotes)
+    }
+    unsuitable = [f"{name} ({path})" for name, path in paths.items() if "#" in path or not path.isascii()]
+    if unsuitable:
+        message = f"a # or a letter outside ASCII in the path of {_join_some(unsuitable)}"
+        yield Finding("paths", "warn", message, "move it: `dvc exp run --queue` and `--temp` would wait for ever")
 
 
 def check_dvc(root: Path) -> Findings:
@@ -211,7 +226,11 @@ def check_store(root: Path) -> Findings:
 
     address = store.store_address()
     if not store.store_exists():
-        yield Finding("store", "ok", "nothing is registered yet; `dvc repro` does it")
+        if (root / "dvc.yaml").exists():
+            yield Finding("store", "ok", "nothing is registered yet; `dvc repro` does it")
+        else:
+            action = f"set {store.URI_VARIABLE} to the store of a team, or cd to a checkout"
+            yield Finding("store", "warn", "there is no registry here, so `predict` needs a --model", action)
         return
     if problem := _connection_problem(address.uri):
         action = f"start it, or unset {store.URI_VARIABLE} to use this project's own mlflow.db"
@@ -288,7 +307,7 @@ def _connection_problem(uri: str) -> str:
 
 CHECKS: tuple[Callable[[Path], Findings], ...] = (
     *(check_python, check_versions, check_threads, check_disk),
-    *(check_parameters, check_git, check_dvc, check_leftovers),
+    *(check_parameters, check_git, check_paths, check_dvc, check_leftovers),
     *(check_store, check_champion, check_model),
 )
 

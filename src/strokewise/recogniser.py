@@ -3,7 +3,9 @@
 Each source passes through `preprocess` and the network, in batches; strokes are drawn first (`stroke_input`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from strokewise.data.shards import OTHER
-from strokewise.errors import ModelError, PictureError
+from strokewise.errors import ModelError, PictureError, one_line
 from strokewise.model.inference import predict_proba
 from strokewise.model.model_files import load_model
 from strokewise.model.onnx_export import export_onnx
-from strokewise.preprocessing import stroke_input
+from strokewise.preprocessing import stroke_formats, stroke_input
+from strokewise.preprocessing.decode import MAX_FILE_BYTES
 from strokewise.preprocessing.preprocess import preprocess
+from strokewise.preprocessing.stroke_layout import StrokeLayout
 from strokewise.support.batching import batched
 from strokewise.support.paths import MODEL_DIR
 
-Source = Path | str | bytes | npt.NDArray[Any] | Sequence[Any]
+Source = os.PathLike[str] | str | bytes | bytearray | memoryview | npt.NDArray[Any] | Sequence[Any] | Mapping[str, Any]
 READ_BATCH = 256  # pictures in memory at a time
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
-STROKE_SUFFIXES = frozenset({".json"})
+PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})  # of PIL pictures
+STROKE_SUFFIXES = frozenset({".json", ".ndjson", ".excalidraw", ".tldr", ".inkml"})
 
 
 @dataclass(frozen=True)
@@ -49,29 +54,35 @@ class Recogniser:
         self._network = load_model(folder)
         self.shapes: tuple[str, ...] = self._network.shapes
 
-    def predict(self, sources: Sequence[Source] | Source, reject_below: float = 0.0) -> list[Prediction]:
+    def predict(
+        self, sources: Iterable[Source] | Source, reject_below: float = 0.0, strokes: StrokeLayout | None = None
+    ) -> list[Prediction]:
         """Recognise pictures, or a single one.
 
         Args:
-            sources: One or several pictures, each a path (of strokes in JSON, too), the bytes of a file, an array
-                (H, W), (H, W, 3) or (H, W, 4), or a drawing: a list of strokes, each a list of points [x, y] or an
-                array (n, 2) of them.
+            sources: One or several pictures, each a path (of strokes, too), the bytes of a file, an open file, an array
+                (H, W), (H, W, 3) or (H, W, 4), a PIL picture, or a drawing: a list of strokes, each a list of points
+                [x, y] or an array (n, 2) of them, or a dictionary as drawing apps write it.
             reject_below: Confidence (0 to 1) below which a prediction becomes "other".
+            strokes: "points" or "columns", for strokes that could be written as both; None: what is plausible.
 
         Raises PictureError for the first picture that cannot be read (`stream` continues after it), and ModelError if
         `reject_below` is out of range or the model does not know "other".
         """
-        single = isinstance(sources, Path | str | bytes) or (isinstance(sources, np.ndarray) and sources.ndim < 4)
-        listed: Any = [sources] if single or stroke_input.is_drawing(sources) else sources
+        listed: Any = [sources] if _is_single(sources) else sources
         predictions: list[Prediction] = []
-        for prediction in self.stream(listed, reject_below):
+        for prediction in self.stream(listed, reject_below, strokes):
             if isinstance(prediction, PictureError):
                 raise prediction
             predictions.append(prediction)
         return predictions
 
-    def stream(self, sources: Iterable[Source], reject_below: float = 0.0) -> Iterator[Prediction | PictureError]:
+    def stream(
+        self, sources: Iterable[Source], reject_below: float = 0.0, strokes: StrokeLayout | None = None
+    ) -> Iterator[Prediction | PictureError]:
         """Yield one result for each picture, in order: the prediction, or the error why it cannot be read.
+
+        The arguments are those of `predict`.
 
         Raises ModelError if `reject_below` is out of range or the model does not know "other".
         """
@@ -84,7 +95,9 @@ class Recogniser:
         with ThreadPoolExecutor(1) as reader:
             pictures: list[npt.NDArray[np.uint8] | PictureError] = []
             for batch in batched(sources, READ_BATCH):
-                next_pictures = reader.submit(lambda batch: [self._read_picture(source) for source in batch], batch)
+                next_pictures = reader.submit(
+                    lambda batch: [self._read_picture(source, strokes) for source in batch], batch
+                )
                 yield from self._predict_batch(pictures, reject_below)
                 pictures = next_pictures.result()
             yield from self._predict_batch(pictures, reject_below)
@@ -93,9 +106,9 @@ class Recogniser:
         """Write the network as ONNX; return the largest difference between its probabilities and PyTorch's."""
         return export_onnx(self._folder, Path(path))
 
-    def _read_picture(self, source: Source) -> npt.NDArray[np.uint8] | PictureError:
+    def _read_picture(self, source: Source, strokes: StrokeLayout | None) -> npt.NDArray[np.uint8] | PictureError:
         try:
-            return preprocess(_to_picture_source(source), self._network.image_size)
+            return preprocess(_to_picture_source(source, strokes), self._network.image_size)
         except PictureError as error:
             return error
 
@@ -119,17 +132,61 @@ class Recogniser:
         return Prediction(self.shapes[best], float(probabilities[best]), scores)
 
 
-def _to_picture_source(source: Source) -> Path | bytes | npt.NDArray[Any]:
-    """Convert a source to what `preprocess` takes: strokes are drawn, all else stays."""
-    if isinstance(source, str):
-        source = Path(source)
-    if isinstance(source, Path):
-        return stroke_input.read_strokes(source) if source.suffix.lower() in STROKE_SUFFIXES else source
-    if isinstance(source, bytes):
-        return stroke_input.parse_strokes(source) if stroke_input.is_json(source) else source
-    if isinstance(source, list | tuple) or (isinstance(source, np.ndarray) and stroke_input.is_drawing(source)):
-        return stroke_input.rasterize_strokes(source)
-    return source  # type: ignore[return-value]  # an array; `decode` raises for anything else
+def _is_single(sources: Any) -> bool:
+    """Whether it is one picture or drawing, or neither, rather than several of them."""
+    if hasattr(sources, "__array__") and not _is_pillow(sources):
+        return np.ndim(np.asarray(sources)) < 4
+    if isinstance(sources, os.PathLike | str | bytes | bytearray | memoryview) or hasattr(sources, "read"):
+        return True
+    return not isinstance(sources, Iterable) or stroke_formats.is_drawing(sources)
+
+
+def _to_picture_source(source: Any, strokes: StrokeLayout | None) -> Path | bytes | npt.NDArray[Any]:
+    """Convert a source to what `preprocess` takes: strokes are drawn, open files and PIL pictures are read."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        is_text = path.suffix.lower() not in PICTURE_SUFFIXES and stroke_input.holds_strokes(path)
+        return stroke_input.read_strokes(path, strokes) if is_text else path
+    if _is_pillow(source):
+        source = _encode_pillow(source)
+    elif hasattr(source, "read"):
+        source = _read_file(source)
+    elif hasattr(source, "__array__"):
+        source = np.asarray(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return stroke_input.parse_strokes(data, strokes) if stroke_formats.is_stroke_text(data) else data
+    if isinstance(source, list | tuple | Mapping) or (
+        isinstance(source, np.ndarray) and stroke_formats.is_drawing(source)
+    ):
+        return stroke_input.rasterize_strokes(source, strokes)
+    return source  # type: ignore[no-any-return]  # `decode` raises for anything else
+
+
+def _is_pillow(source: Any) -> bool:
+    return hasattr(source, "getexif") and hasattr(source, "save")
+
+
+def _encode_pillow(image: Any) -> bytes:
+    """Encode a PIL picture as PNG: its palette, transparency and EXIF orientation count like those of a file."""
+    encoded = io.BytesIO()
+    try:
+        converted = image if image.mode in PNG_MODES else image.convert("RGB")
+        converted.save(encoded, "PNG", exif=image.getexif())
+    except (OSError, ValueError, SyntaxError) as error:  # a truncated file is read only now
+        raise PictureError(f"the PIL picture cannot be read: {one_line(error)}") from None
+    return encoded.getvalue()
+
+
+def _read_file(file: Any) -> bytes:
+    """Read an open binary file, at most one byte more than a picture may have."""
+    try:
+        data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PictureError(f"the open file cannot be read: {one_line(error)}") from None
+    if not isinstance(data, bytes):
+        raise PictureError("the open file is not in binary mode; open it with 'rb'")
+    return data
 
 
 def load(model: str | Path | None = None) -> Recogniser:

@@ -41,6 +41,28 @@ def test_predict_reads_standard_input(kind: str, model: Path, drawing: Path) -> 
     assert answer == dataclasses.asdict(expected)
 
 
+@pytest.mark.parametrize("layout", ["points", "columns"])
+def test_predict_takes_the_layout_of_ambiguous_strokes(layout: str, model: Path, run_cli: RunCli) -> None:
+    rows = [[10, 20, 30], [10, 50, 20]]
+    Path("strokes.json").write_text(json.dumps([rows]))
+    words = ["predict", "strokes.json", "--json", "--model", str(model)]
+    code, output, _ = run_cli(*words)
+    assert code == 2
+    assert "--strokes points or --strokes columns" in json.loads(output)["error"]
+    code, output, _ = run_cli(*words, "--strokes", layout)
+    assert code == 0
+    points = [[x, y] for x, y, *_ in rows] if layout == "points" else np.transpose(rows).tolist()
+    assert json.loads(output)["scores"] == load(model).predict([points])[0].scores
+
+
+def test_predict_reports_closed_standard_input(model: Path) -> None:
+    command = [sys.executable, "-m", "strokewise", "predict", "-", "--model", str(model)]
+    done = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "standard input is closed" in done.stderr
+
+
 def test_predict_answers_other_below_the_requested_confidence(model: Path, drawing: Path, run_cli: RunCli) -> None:
     (prediction,) = load(model).predict(drawing)
     words = ["predict", str(drawing), "--json", "--model", str(model), "--reject-below"]

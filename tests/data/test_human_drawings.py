@@ -25,7 +25,9 @@ def test_drawings_are_sorted_and_labelled_by_folder(tmp_path: Path) -> None:
     for name, radius in (("ring/b.png", 15), ("bar/z.png", 9), ("ring/deep/a.png", 12)):
         write_circle(tmp_path / name, radius)
     (tmp_path / "README.md").write_text("not a drawing")
-    (tmp_path / ".hidden").write_text("not a drawing")
+    for hidden in (".hidden", "ring/.DS_Store", "ring/.cache/x.png"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_text("not a drawing")
     drawings = human_drawings.load_drawings(tmp_path, SHAPES, 16)
     assert drawings.labels.tolist() == [0, 1, 1]
     assert drawings.pictures.shape == (3, 16, 16)

@@ -125,7 +125,7 @@ def test_eval_mode_restores_the_mode_after_an_exception(default_cnn: CNN) -> Non
     assert default_cnn.training
 
 
-def test_titles_and_sizes_are_in_the_articles_words(default_cnn: CNN, pictures: Pictures) -> None:
+def test_titles_and_sizes_are_in_plain_words(default_cnn: CNN, pictures: Pictures) -> None:
     recorded = activations.layer_activations(default_cnn, pictures[0])
     assert [activation.title for activation in recorded[:6]] == [
         "lines: convolution",

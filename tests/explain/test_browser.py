@@ -1,10 +1,8 @@
 """The page in a real browser: no error, every image loaded, nothing wider than the window, wide and narrow."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from strokewise.explain.attribution import Predictor
 from strokewise.explain.page import ModelSummary
 from strokewise.model.cnn import CNN
 
+Browse = Callable[..., tuple[str, str]]
 pytestmark = pytest.mark.slow
 
 # Loads the page in a frame of a given width (headless Chromium has no window narrower than 500 pixels) and measures it.
@@ -36,30 +35,9 @@ addEventListener("load", () => {
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        message = "no browser found: install Chromium or Chrome to run this test"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return path
-
-
-def browse(chromium: str, address: Path, folder: Path) -> tuple[str, str]:
-    """The document after its scripts ran, and the browser's log."""
-    command = [
-        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--allow-file-access-from-files", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000",
-        f"--user-data-dir={folder / 'profile'}", "--dump-dom", address.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, done.stderr
-
-
 @pytest.mark.parametrize("width", [1280, 400])
 def test_page_is_readable_in_a_browser(
-    chromium: str,
+    browse: Browse,
     default_cnn: CNN,
     pictures: NDArray[np.uint8],
     ink_model: Predictor,
@@ -79,7 +57,7 @@ def test_page_is_readable_in_a_browser(
     text = page.explanation_page(default_cnn, [one], baseline_summary, 8)
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
     (tmp_path / "measure.html").write_text(MEASURING_PAGE % width, encoding="utf-8")
-    document, log = browse(chromium, tmp_path / "measure.html", tmp_path)
+    document, log = browse(tmp_path / "measure.html", "--virtual-time-budget=20000", "--dump-dom")
     match = re.search(r'data-measured="([^"]*)"', document)
     assert match, document[:500]
     measured = json.loads(match.group(1).replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">"))

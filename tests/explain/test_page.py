@@ -83,7 +83,7 @@ def test_prediction_that_differs_from_the_shown_look_is_reported(cnn: CNN, analy
     best = int(scores.argmax())
     for one in (same, other):
         predicted = int(one.prediction.argmax())
-        sentence = f"A prediction, the mean of 2 looks, says {cnn.shapes[predicted]}, {one.prediction[predicted]:.1%}."
+        sentence = f"A prediction, the mean of 2 views, says {cnn.shapes[predicted]}, {one.prediction[predicted]:.1%}."
         assert (sentence in page.explanation_page(cnn, [one], None, 4)) == (predicted != best)
 
 

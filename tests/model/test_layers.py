@@ -144,7 +144,7 @@ def test_sizes_that_do_not_fit_raise_params_error(changes: dict[str, Any], messa
 
 def test_table_shows_every_layer_and_the_cost_of_full_connection(network_params: Any) -> None:
     text = layer_table(network_params(image_size=64), 3)
-    assert f"the mean of {len(TTA_ANGLES)} looks" in text
+    assert f"the mean of {len(TTA_ANGLES)} views" in text
     for word in ("lines", "curves", "shapes2", "flatten", "fully connected", "compare each square with line filters"):
         assert word in text
     assert "1024×1024" in text

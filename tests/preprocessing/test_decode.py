@@ -4,9 +4,10 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from strokewise.data.png import encode_png
 from strokewise.errors import PictureError
@@ -58,14 +59,76 @@ def test_exif_rotation_is_applied(encode: Encode) -> None:
     assert np.abs(scene.mean(2).astype(int) - np.rot90(page, -1)).mean() < 5
 
 
-@pytest.mark.parametrize("ink", [0, 255])
-def test_ink_of_any_colour_on_a_transparent_page_is_visible(
-    ink: int, draw_circle: Draw, encode: Encode, is_similar: IsSimilar, circle_picture: np.ndarray
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_exif_orientation_counts_for_transparent_pictures(file_format: str, orientation: int, encode: Encode) -> None:
+    page = np.zeros((40, 80, 4), np.uint8)
+    page[5:10, 5:60] = (0, 0, 0, 255)
+    page[5:30, 5:9] = (0, 0, 0, 255)
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    exif[0x0112] = orientation
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    scene = decode(encode(page, file_format, exif=exif, **options))
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(encode(page, file_format, exif=exif, **options))))
+    np.testing.assert_array_equal(scene, 255 - np.asarray(upright)[..., 3])
+
+
+def test_damaged_exif_is_ignored(encode: Encode) -> None:
+    page = np.zeros((40, 80, 4), np.uint8)
+    page[5:10, 5:60] = (0, 0, 0, 255)
+    for exif in (b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(12)):
+        assert decode(encode(page, "PNG", exif=exif)).shape == (40, 80)
+
+
+BLACK, WHITE, RED, YELLOW, BLUE = (0, 0, 0), (255, 255, 255), (230, 0, 0), (255, 240, 0), (50, 60, 250)
+
+
+@pytest.mark.parametrize("opacity", [255, 90])
+@pytest.mark.parametrize(
+    ("ink", "minor_ink"),
+    [(BLACK, BLACK), (WHITE, WHITE), (WHITE, RED), (WHITE, YELLOW), (WHITE, BLUE), (BLACK, RED), (BLUE, YELLOW)],
+)
+def test_all_inks_on_a_transparent_page_are_seen(
+    ink: tuple[int, ...],
+    minor_ink: tuple[int, ...],
+    opacity: int,
+    draw_circle: Draw,
+    encode: Encode,
+    is_similar: IsSimilar,
+    circle_picture: np.ndarray,
 ) -> None:
-    alpha = 255 - draw_circle()
-    page = np.dstack([np.full((128, 128, 3), ink, np.uint8), alpha])
-    assert is_similar(preprocess(encode(page, "PNG"), 64), circle_picture)
-    assert is_similar(preprocess(page, 64), circle_picture)
+    alpha = (255 - draw_circle()) * np.float32(opacity / 255)
+    page = np.dstack([np.full((128, 128, 3), ink, np.uint8), alpha.astype(np.uint8)])
+    page[:, :50, :3] = minor_ink
+    assert is_similar(preprocess(encode(page, "PNG"), 64), circle_picture, 0.9)
+    assert is_similar(preprocess(page, 64), circle_picture, 0.9)
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(250, 10), (30, 240)])
+@pytest.mark.parametrize("clear", ["corners", "margin", "shadow"])
+def test_clear_rim_of_an_opaque_page_takes_its_colour(
+    paper: int, ink: int, clear: str, draw_circle: Draw, is_similar: IsSimilar, circle_picture: np.ndarray
+) -> None:
+    share = draw_circle()[..., np.newaxis] / 255
+    page = np.dstack([np.repeat(paper * share + ink * (1 - share), 3, axis=2), np.full((128, 128), 255)]).astype(
+        np.uint8
+    )
+    if clear == "corners":
+        page[:3, :3, 3] = page[-3:, -3:, 3] = 0
+    else:
+        page = np.pad(page, ((20, 20), (20, 20), (0, 0)))
+    if clear == "shadow":
+        page[..., 3] = np.maximum(page[..., 3], cv2.GaussianBlur(page[..., 3], (0, 0), 6) // 3)
+    assert is_similar(preprocess(page, 64), circle_picture, 0.9)
+
+
+def test_filled_shape_of_one_colour_is_no_page() -> None:
+    page = np.zeros((100, 160, 4), np.uint8)
+    page[20:80, 20:140] = (200, 0, 0, 255)
+    scene = decode(page)
+    assert scene[50, 80] == 0
+    assert scene[5, 5] == 255
 
 
 def test_file_above_the_size_limit_raises_picture_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,43 @@ def test_invalid_uri_raises_registry_error(uri: str, monkeypatch: pytest.MonkeyP
         store.store_address()
 
 
+def test_missing_database_driver_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+pg8000://me:secret@127.0.0.1:9/x")
+    with (
+        pytest.raises(RegistryError, match=r"needs the database driver pg8000.*pip install 'pg8000'") as caught,
+        store.connect(),
+    ):
+        pass
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["postgresql+nonsense://h/x", "postgresql://h:port/x"])
+def test_unusable_database_uri_raises_registry_error(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RegistryError, match="is no URI of a database"), store.connect():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "is a folder"),
+        ("text.db", "is no SQLite database"),
+        ("pipe", "is no file"),
+        ("text.db/inside.db", "is in no folder"),
+    ],
+)
+def test_path_that_is_no_database_raises_registry_error(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.db").write_text("hello, this is no database")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / name}")
+    with pytest.raises(RegistryError, match=message):
+        store.store_address()
+
+
 def test_connection_leaves_the_environment_unchanged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(database.parent)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")

@@ -57,16 +57,13 @@ def test_invalid_allowance_raises_outline_error(attribute: str, message: str) ->
         (f'{HEAD}<image href="data:image/png;base64,AAAA"/></svg>'.encode(), "holds only pictures"),
         (f'{HEAD}<rect width="9" height="9" fill="none"/></svg>'.encode(), "holds no visible outline"),
         (f'{HEAD}<path d="M5 5 L5 5"/></svg>'.encode(), r"holds no visible outline|of zero length"),
-        (
-            f'{HEAD}<path d="M1 1 L 90 hello"/></svg>'.encode(),
-            "holds no visible outline: its lines are broken",
-        ),
+        (f'{HEAD}<path d="M1 1 L 90 hello"/></svg>'.encode(), "path data cannot be read"),
         (f'{HEAD}<circle r="5" data-turn="90"/></svg>'.encode(), "data-turn is set on <circle>; set it on <svg>"),
         ((HEAD + '<circle r="3"/>' * 1500 + "</svg>").encode(), "256 are allowed"),
         (f'{HEAD}<path d="M5 5"/></svg>'.encode(), "holds no visible outline"),
         (f'{HEAD}<circle r="0"/></svg>'.encode(), r"holds no visible outline|of zero length"),
         (f'{HEAD}<path d="M0 0 L1e300 5"/></svg>'.encode(), "coordinates that are not numbers up to"),
-        (f'{HEAD}<path d="M0 0 {"l9 9 l9 -9 " * 200}"/></svg>'.encode(), "has 400 edges, 256 are allowed"),
+        (f'{HEAD}<path d="M0 0 {"l.2 9 l.2 -9 " * 200}"/></svg>'.encode(), "has 401 edges, 256 are allowed"),
     ],
     ids=lambda value: f"{zlib.crc32(value):08x}" if isinstance(value, bytes) else None,
 )

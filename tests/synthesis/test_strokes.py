@@ -46,6 +46,8 @@ def test_edges_of_a_stroke_are_in_order_and_connected(outline: Outline) -> None:
     ],
 )
 def test_strokes_and_corners_are_counted(body: str, strokes: int, corners: int) -> None:
-    outline = outlines.parse_outline(f"{HEAD}{body}</svg>".encode(), Path("shape/it.svg"))
+    outline = outlines.parse_outline(
+        f'{HEAD}<g fill="none" stroke="black">{body}</g></svg>'.encode(), Path("shape/it.svg")
+    )
     assert len(outline.strokes.spans) == strokes
     assert outline.strokes.has_corner.sum() == corners

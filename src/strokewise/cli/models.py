@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,7 +35,7 @@ def predict(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH", help="Pictures, strokes in JSON, or folders of them; - reads one from standard input."
+            metavar="PATH", help="Pictures, files of strokes, or folders of them; - reads one from standard input."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, with all scores.")] = False,
@@ -43,6 +43,10 @@ def predict(
     reject_below: Annotated[
         float, typer.Option("--reject-below", metavar="P", help="Answer `other` below this confidence, 0 to 1.")
     ] = 0.0,
+    strokes: Annotated[
+        Literal["points", "columns"] | None,
+        typer.Option("--strokes", help="How strokes are written that could be lists of points or of columns."),
+    ] = None,
 ) -> None:
     """Recognise the shape in pictures. Unreadable ones are reported, the others are answered all the same."""
     from strokewise import recogniser
@@ -53,7 +57,7 @@ def predict(
     pictures, to_read = itertools.tee(recogniser.find_pictures(paths, suffixes))
     sources = (_read_stdin() if path == STDIN else path for path in to_read)
     count = failures = 0
-    for path, answer in zip(pictures, loaded.stream(sources, reject_below), strict=True):
+    for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes), strict=True):
         count += 1
         if isinstance(answer, PictureError):
             failures += 1
@@ -71,9 +75,12 @@ def predict(
 
 
 def _read_stdin() -> bytes:
-    """The bytes on standard input, at most one more than a file may have."""
+    """The bytes on standard input, at most one more than a file may have. Raises PictureError if it is closed."""
+    from strokewise.errors import PictureError
     from strokewise.preprocessing.decode import MAX_FILE_BYTES
 
+    if sys.stdin is None:  # Python's answer to a closed descriptor
+        raise PictureError("standard input is closed: nothing comes through the pipe; name a file instead of -")
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
 
 

@@ -51,7 +51,9 @@ def drawing_paths(folder: Path) -> list[Path]:
     files = (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ()
     named = ((path.relative_to(folder), path) for path in files)
     return sorted(
-        path for name, path in named if name.parts != (FOLDER_README,) and not name.as_posix().startswith(".")
+        path
+        for name, path in named
+        if name.parts != (FOLDER_README,) and not any(part.startswith(".") for part in name.parts)
     )
 
 

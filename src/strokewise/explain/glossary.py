@@ -86,7 +86,7 @@ def glossary_terms(cnn: CNN) -> list[tuple[str, str]]:
         (
             "fully connected",
             f"Every number of the row contributes to each of the {len(cnn.shapes)} scores; a softmax turns the scores "
-            f"into probabilities. A prediction is the mean over {len(TTA_ANGLES)} looks, at the picture rotated by "
+            f"into probabilities. A prediction is the mean over {len(TTA_ANGLES)} views, the picture rotated by "
             f"{TTA_ANGLES[-1]:g}° either way; this page shows the look at the picture as it lies.",
         ),
     ]

@@ -90,7 +90,7 @@ def _analysis_part(cnn: CNN, analysis: Analysis, number: int, feature_maps: int)
     answer = f"Read as <output>{shape}</output>, {scores[best]:.1%}."
     predicted = int(analysis.prediction.argmax())
     if predicted != best:
-        answer += f" A prediction, the mean of {len(TTA_ANGLES)} looks, says {escape(cnn.shapes[predicted])}, "
+        answer += f" A prediction, the mean of {len(TTA_ANGLES)} views, says {escape(cnn.shapes[predicted])}, "
         answer += f"{analysis.prediction[predicted]:.1%}."
     if analysis.truth and analysis.truth != cnn.shapes[best]:
         answer += f" It was meant as {escape(analysis.truth)}."

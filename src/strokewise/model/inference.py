@@ -1,6 +1,6 @@
 """Pictures → probabilities, with test-time augmentation.
 
-Every prediction is the mean of two looks, at the picture rotated a little either way: more accurate than one look, at
+Every prediction is the mean over two views, the picture rotated a little either way: more accurate than one view, at
 no cost in training (numbers in `docs/experiments.md`).
 """
 
@@ -66,6 +66,6 @@ def predict_proba(
         for start in range(0, len(pictures), batch_size):
             batch = to_tensor(np.ascontiguousarray(pictures[start : start + batch_size]), device)
             logits = cnn(torch.cat([rotate(batch, degrees) for degrees in angles])).float()
-            looks = logits.softmax(1).view(len(angles), len(batch), -1)
-            probabilities[start : start + batch_size] = looks.mean(0).cpu().numpy()
+            views = logits.softmax(1).view(len(angles), len(batch), -1)
+            probabilities[start : start + batch_size] = views.mean(0).cpu().numpy()
     return probabilities

@@ -25,7 +25,7 @@ GROUP_NORM_CHANNELS = 8  # maps that group normalisation scales together
 MIN_MAP_SIDE = 2  # with `depth: null`, no block is added that would make the maps smaller than this
 COMPARED_IMAGE_SIZES = (64, 128, 256, 512, 1024)
 TABLE_HEADER = (
-    *("layer", "", "in the article's words", "kernel", "stride", "padding"),
+    *("layer", "", "in plain words", "kernel", "stride", "padding"),
     *("output", "sees", "parameters", "multiply-adds"),
 )
 
@@ -78,7 +78,7 @@ class Layer:
     receptive_field: ReceptiveField
     """Group normalisation also sees the mean and spread of its whole map; that is not counted."""
     description: str = ""
-    """What it does, in the article's words."""
+    """What it does, in plain words."""
     kernel_size: int = 1
     stride: int = 1
     padding: int = 0
@@ -265,10 +265,10 @@ def layer_table(params: NetworkParams, classes: int) -> str:
     costs = (f"{count_parameters(layers):,}", f"{count_multiply_adds(layers):,}")
     side = params.image_size
     rows.append(("all", "", "", "", "", "", f"{classes} shapes", f"of {side}×{side}", *costs))
-    looks = (
-        f"A prediction is the mean of {len(TTA_ANGLES)} looks, at the picture turned by {TTA_ANGLES[-1]:g}° either way."
+    augmentation = (
+        f"A prediction is the mean of {len(TTA_ANGLES)} views: the picture rotated by {TTA_ANGLES[-1]:g}° either way."
     )
-    return f"{_align_columns(rows, texts=3)}\n{looks}\n\n{_size_comparison(params, classes)}"
+    return f"{_align_columns(rows, texts=3)}\n{augmentation}\n\n{_size_comparison(params, classes)}"
 
 
 def _size_comparison(params: NetworkParams, classes: int) -> str:

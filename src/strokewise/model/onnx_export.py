@@ -33,7 +33,7 @@ PREPROCESSING_TEXT = (
     "Take the second moments of its convex hull: along the shorter of the two axes that they have, stretch it by the "
     "square root of how many times (at most 9) the other is longer. Centre it in a square with a margin of 1/16 of "
     "its longer side, and scale it to {side}x{side} with anti-aliased lines at least 1/43 of the side wide. Division "
-    "by 255, the looks at the picture turned a little either way, softmax and their mean are part of the graph."
+    "by 255, the rotations of the picture a little either way, softmax and their mean are part of the graph."
 )
 
 WeightArrays = dict[str, NDArray[Any]]
@@ -121,7 +121,7 @@ def _graph_nodes(
     yield "Div", ["levels", "full_ink"], ["ink"], {}
     yield "Unsqueeze", ["ink", "channel"], ["pixels"], {}
     yield from _tta_nodes(params.image_size, constants)
-    last = "looks"
+    last = "views"
     for layer in build_layers(params, classes):
         yield from _layer_nodes(layer, params, weights, constants, last)
         last = layer.name
@@ -147,7 +147,7 @@ def _tta_nodes(side: int, constants: WeightArrays) -> Iterator[OnnxNode]:
         yield "GridSample", ["pixels", f"grids{look}"], [f"look{look}"], {"mode": "bilinear"}
     yield "Concat", [f"look{look}" for look in range(len(TTA_ANGLES))], ["faded"], {"axis": 0}
     yield "Mul", ["faded", "ink_gain"], ["stronger"], {}
-    yield "Min", ["stronger", "one"], ["looks"], {}
+    yield "Min", ["stronger", "one"], ["views"], {}
 
 
 def _layer_nodes(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REGISTRY_NAME = "strokewise"  # the name of the experiment and of the registered model
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SQL_SCHEMES = ("postgresql", "mysql", "mssql")
+DRIVER_PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
+"""Modules of database drivers whose package has another name."""
+SQLITE_MAGIC = b"SQLite format 3\0"
 SERVER_DEADLINE_S = 120.0  # for all calls of a connection to a server; CLIENT_ENVIRONMENT limits each single one
 
 
@@ -132,7 +135,10 @@ class Store:
 
 
 def store_address() -> StoreAddress:
-    """The address of the store. Raises RegistryError if `MLFLOW_TRACKING_URI` names none that MLflow can use."""
+    """The address of the store.
+
+    Raises RegistryError if `MLFLOW_TRACKING_URI` names none that MLflow can use, or a path that is no database.
+    """
     uri = os.environ.get(URI_VARIABLE, "").strip()
     if not uri:
         return _sqlite_address(project_root() / "mlflow.db")
@@ -157,7 +163,28 @@ def _uri_hostname(uri: str) -> str | None:
 
 
 def _sqlite_address(database: Path) -> StoreAddress:
+    """Raises RegistryError where MLflow would retry for minutes: what is there is no database."""
+    problem = ""
+    try:
+        if database.exists() and not database.is_file():
+            problem = "is a folder" if database.is_dir() else "is no file"
+        elif database.exists():
+            with database.open("rb") as file:
+                if file.read(len(SQLITE_MAGIC)) not in (SQLITE_MAGIC, b""):
+                    problem = "is no SQLite database"
+        elif not _nearest_existing(database.parent).is_dir():
+            problem = "is in no folder"
+    except OSError as error:
+        problem = f"cannot be opened ({error.strerror})"
+    if problem:
+        raise RegistryError(
+            f"{database} {problem}; name a database with {URI_VARIABLE}=sqlite:///FILE, or move it away"
+        )
     return StoreAddress(f"sqlite:///{database}", database=database, artifacts=database.parent / "mlruns")
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def store_exists() -> bool:
@@ -177,7 +204,8 @@ def store_lock() -> Iterator[None]:
 def connect(create: bool = True) -> Iterator[Store]:
     """Open the store at `store_address()`; its database is created if it is missing and `create` is true.
 
-    Raises StoreUnavailable for everything that fails in the store inside the block.
+    Raises RegistryError if the driver of an SQL database is missing, and StoreUnavailable for everything that fails in
+    the store inside the block.
     """
     address = store_address()
     if address.database and not address.database.exists() and not create:
@@ -188,6 +216,8 @@ def connect(create: bool = True) -> Iterator[Store]:
             from mlflow.exceptions import MlflowException
             from requests.exceptions import RequestException
             from sqlalchemy.exc import SQLAlchemyError
+        if address.database is None and address.artifacts is not None:
+            _check_driver(address)
         try:
             with errors_only():
                 if address.database:
@@ -197,6 +227,25 @@ def connect(create: bool = True) -> Iterator[Store]:
             raise  # a file of the pipeline, not of the store
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
             raise StoreUnavailable(f"{address.display_name}: {one_line(_mask_secrets(str(error)))}") from error
+
+
+def _check_driver(address: StoreAddress) -> None:
+    """Raises RegistryError if SQLAlchemy cannot load the database driver that the URI names; connects to nothing."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        create_engine(address.uri).dispose()
+    except ModuleNotFoundError as error:
+        package = DRIVER_PACKAGES.get(str(error.name), str(error.name))
+        raise RegistryError(
+            f"{address.display_name} needs the database driver {error.name}, which is not installed: run"
+            f" `pip install '{package}'`"
+        ) from None
+    except (ArgumentError, ValueError) as error:  # an unknown dialect or driver, a malformed URI
+        raise RegistryError(
+            f"{address.display_name} is no URI of a database: {one_line(_mask_secrets(str(error)))}"
+        ) from None
 
 
 def _create_database(database: Path) -> None:

@@ -20,12 +20,13 @@ from xml.etree import ElementTree
 import numpy as np
 
 from strokewise.data.shards import OTHER
-from strokewise.errors import OutlineError, one_line
+from strokewise.errors import OutlineError
 from strokewise.synthesis import svg
 from strokewise.synthesis.strokes import Strokes, assemble_strokes, polyline_length, split_at_corners
+from strokewise.synthesis.svg_shapes import MAX_EDGES
+from strokewise.synthesis.svg_values import tag_name
 
 MAX_SVG_BYTES = 256_000
-MAX_SVG_COORDINATE = 1e9  # in the units of the file
 DEFAULT_STRETCH, DEFAULT_TURN_DEG, DEFAULT_MIRROR = (0.5, 2.0), 15.0, False
 ALLOWANCE_ATTRIBUTES = ("data-stretch", "data-turn", "data-mirror")
 DRAWABLE_TAGS = ("path", "line", "polyline", "polygon", "rect", "circle", "ellipse", "use")
@@ -85,24 +86,18 @@ def parse_outline(content: bytes, path: Path) -> Outline:
     """
     root = svg.parse_svg(content, path)
     _check_allowances(root, path)
-    try:
-        lines = svg.extract_polylines(root)
-    except Exception as error:  # svgelements raises any exception on malformed data
-        reason = one_line(error) or type(error).__name__
-        raise OutlineError(f"{path} cannot be drawn: {reason}; export it as plain SVG") from None
+    lines = svg.extract_polylines(root, path)
     if not lines:
         raise OutlineError(f"{path} holds {_describe_empty(root)}")
     points = np.concatenate([line for line, _ in lines])
-    if not np.isfinite(points).all() or np.abs(points).max() > MAX_SVG_COORDINATE:
-        raise OutlineError(f"{path} has coordinates that are not numbers up to {MAX_SVG_COORDINATE:g}; redraw it")
     side = float(np.abs(points - points[0]).max())
     lines = [(line, closed) for line, closed in lines if polyline_length(line) > 1e-3 * side] if side > 1e-9 else []
     if not lines:
         raise OutlineError(f"{path} has an outline of zero length; draw longer lines")
     strokes = assemble_strokes([split_at_corners(line, closed) for line, closed in lines])
     edge_count = len(strokes.edge_first)
-    if edge_count > svg.MAX_EDGES:
-        raise OutlineError(f"{path} has {edge_count} edges, {svg.MAX_EDGES} are allowed; simplify the path")
+    if edge_count > MAX_EDGES:
+        raise OutlineError(f"{path} has {edge_count} edges, {MAX_EDGES} are allowed; simplify the path")
     return Outline(path.stem, strokes, _parse_stretch(root, path), _parse_turn(root, path), _parse_mirror(root, path))
 
 
@@ -141,9 +136,9 @@ def _read_svg(path: Path) -> bytes:
 
 def _describe_empty(root: ElementTree.Element) -> str:
     """What a file that draws nothing holds instead, and what to do."""
-    tags = {svg.tag_name(node) for node in root.iter()}
+    tags = {tag_name(node) for node in root.iter()}
     if tags & set(DRAWABLE_TAGS):
-        return "no visible outline: its lines are broken, hidden or of zero length; redraw them"
+        return "no visible outline: its lines have no stroke, are hidden or of zero length; redraw them"
     others = [word for tag, word in (("text", "text"), ("image", "pictures")) if tag in tags]
     content = f"only {' and '.join(others)}" if others else "no outline"
     return f"{content}; draw the shape with paths, lines or basic shapes"
@@ -160,7 +155,7 @@ def _check_allowances(root: ElementTree.Element, path: Path) -> None:
     for node in root.iter():
         for name in node.attrib:
             if node is not root and name in ALLOWANCE_ATTRIBUTES:
-                raise OutlineError(f"{path}: {name} is set on <{svg.tag_name(node)}>; set it on <svg>")
+                raise OutlineError(f"{path}: {name} is set on <{tag_name(node)}>; set it on <svg>")
 
 
 def _parse_stretch(root: ElementTree.Element, path: Path) -> tuple[float, float]:
