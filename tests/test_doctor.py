@@ -143,7 +143,7 @@ def test_temporary_folders_are_found(checkout: Path) -> None:
 
 
 def test_damaged_wrong_and_unreachable_stores_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_problem("store", tmp_path)[0] == "ok"
+    assert find_problem("store", tmp_path)[0] == "warn"  # neither runs nor a checkout that would make some
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 99)
     assert find_problem("store", tmp_path)[0] == "bad"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")

@@ -41,7 +41,7 @@ def test_edges_of_a_stroke_are_in_order_and_connected(outline: Outline) -> None:
         ('<polyline points="10,10 50,90 90,10"/>', 1, 2),
         ('<polygon points="10,90 90,90 50,10"/>', 1, 3),
         ('<rect x="10" y="10" width="80" height="60" rx="20"/>', 1, 0),
-        ('<line x1="1" y1="1" x2="9" y2="3"/><circle r="5"/>', 2, 1),
+        ('<line x1="1" y1="1" x2="9" y2="3"/><circle cx="50" cy="50" r="5"/>', 2, 1),
         ('<path d="M10 90 L90 90 L50 10 L10 90"/>', 1, 3),
     ],
 )
