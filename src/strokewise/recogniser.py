@@ -1,61 +1,91 @@
-"""A trained model behind one call: pictures or strokes → shapes. What `strokewise predict` and `strokewise.load` use.
+"""A trained model behind one call: pictures or strokes → shapes. `predict`, `serve` and the packed model all use it.
 
-Each source passes through `preprocess` and the network, in batches; strokes are drawn first (`stroke_input`).
+Each source is read (`preprocessing.sources`), preprocessed and passed through the network, in batches.
 """
 
-import io
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from strokewise.data.shards import OTHER
-from strokewise.errors import ModelError, PictureError, one_line
-from strokewise.model.inference import predict_proba
-from strokewise.model.model_files import load_model
-from strokewise.model.onnx_export import export_onnx
-from strokewise.preprocessing import stroke_formats, stroke_input
-from strokewise.preprocessing.decode import MAX_FILE_BYTES
+from strokewise.data.shapes import OTHER
+from strokewise.errors import ModelError, PictureError
+from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.preprocessing.preprocess import preprocess
+from strokewise.preprocessing.sources import Source, is_single, read_source
 from strokewise.preprocessing.stroke_layout import StrokeLayout
+from strokewise.support import atomic_io, processes
 from strokewise.support.batching import batched
-from strokewise.support.paths import MODEL_DIR
 
-Source = os.PathLike[str] | str | bytes | bytearray | memoryview | npt.NDArray[Any] | Sequence[Any] | Mapping[str, Any]
 READ_BATCH = 256  # pictures in memory at a time
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
-PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})  # of PIL pictures
-STROKE_SUFFIXES = frozenset({".json", ".ndjson", ".excalidraw", ".tldr", ".inkml"})
+WORKER_BATCH = 64  # pictures that a process is given at a time
+Scores = npt.NDArray[np.float32]  # (C,)
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The result for one picture: the likeliest `shape`, its score as `confidence`, and all scores, which sum to 1.
+class Prediction(str):
+    """The name of the likeliest shape, with its `confidence` and all `scores`, which sum to 1.
 
-    With `reject_below`, `shape` is "other" where the likeliest scores less, and `confidence` is the score of "other".
+    With `reject_below`, it is "other" where the likeliest scores less, and `confidence` is the score of "other".
     """
 
-    shape: str
     confidence: float
     scores: dict[str, float]
+    __slots__ = ("confidence", "scores")
+
+    def __new__(cls, shape: str, confidence: float, scores: dict[str, float]) -> "Prediction":
+        """A prediction of `shape`."""
+        prediction = super().__new__(cls, shape)
+        prediction.confidence, prediction.scores = confidence, scores
+        return prediction
+
+    def __getnewargs__(self) -> tuple[str, float, dict[str, float]]:  # type: ignore[override]
+        return self.shape, self.confidence, self.scores
+
+    @property
+    def shape(self) -> str:
+        """The name of the likeliest shape, as plain text."""
+        return str.__str__(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`shape`, `confidence` and `scores`, as JSON takes them."""
+        return {"shape": self.shape, "confidence": self.confidence, "scores": self.scores}
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.shape!r}, confidence={self.confidence:.3f})"
 
 
 class Recogniser:
-    """A trained network with its preprocessing. `shapes` are the classes that it knows, `other` among them."""
+    """A trained model with its preprocessing.
 
-    def __init__(self, folder: Path) -> None:
-        """Load the model folder. Raises ModelError if it is missing, incomplete or damaged."""
-        self._folder = folder
-        self._network = load_model(folder)
-        self.shapes: tuple[str, ...] = self._network.shapes
+    `shapes` are the classes that it knows, `other` among them. scikit-learn's metrics and displays take it for a fitted
+    classifier, whose samples are pictures or strokes.
+    """
+
+    def __init__(self, model: Path) -> None:
+        """Load a model folder, or a `model.onnx` alone. Raises ModelError if it is missing, incomplete or damaged."""
+        self._path = Path(model)
+        self._model = load_onnx(self._path)
+        self.shapes: tuple[str, ...] = self._model.shapes
+
+    @property
+    def outlines(self) -> str:
+        """The outlines that the model was trained on, as JSON: shape → variant → SVG; empty for a baseline."""
+        return self._model.metadata.get("outlines", "")
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """The names of the shapes in the order of `predict_proba`'s columns."""
+        return np.array(self.shapes)
 
     def predict(
-        self, sources: Iterable[Source] | Source, reject_below: float = 0.0, strokes: StrokeLayout | None = None
+        self,
+        sources: Iterable[Source] | Source,
+        reject_below: float = 0.0,
+        strokes: StrokeLayout | None = None,
+        num_processes: int = 1,
     ) -> list[Prediction]:
         """Recognise pictures, or a single one.
 
@@ -65,24 +95,33 @@ class Recogniser:
                 [x, y] or an array (n, 2) of them, or a dictionary as drawing apps write it.
             reject_below: Confidence (0 to 1) below which a prediction becomes "other".
             strokes: "points" or "columns", for strokes that could be written as both; None: what is plausible.
+            num_processes: How many processes share the work. More than one is worth it from some thousand pictures;
+                the calling script must guard its start with `if __name__ == "__main__":`.
 
         Raises PictureError for the first picture that cannot be read (`stream` continues after it), and ModelError if
         `reject_below` is out of range or the model does not know "other".
         """
-        listed: Any = [sources] if _is_single(sources) else sources
-        predictions: list[Prediction] = []
-        for prediction in self.stream(listed, reject_below, strokes):
-            if isinstance(prediction, PictureError):
-                raise prediction
-            predictions.append(prediction)
-        return predictions
+        answers = self.stream(_to_list(sources), reject_below, strokes, num_processes)
+        return [_raise_error(answer) for answer in answers]
+
+    def predict_proba(self, sources: Iterable[Source] | Source, strokes: StrokeLayout | None = None) -> Scores:
+        """The scores of pictures, float32 (N, C), columns as in `classes_`, each row summing to 1.
+
+        The arguments and PictureError are those of `predict`.
+        """
+        rows = [_raise_error(row) for row in self._score(_to_list(sources), strokes, 1)]
+        return np.stack(rows) if rows else np.zeros((0, len(self.shapes)), np.float32)
 
     def stream(
-        self, sources: Iterable[Source], reject_below: float = 0.0, strokes: StrokeLayout | None = None
+        self,
+        sources: Iterable[Source | PictureError],
+        reject_below: float = 0.0,
+        strokes: StrokeLayout | None = None,
+        num_processes: int = 1,
     ) -> Iterator[Prediction | PictureError]:
         """Yield one result for each picture, in order: the prediction, or the error why it cannot be read.
 
-        The arguments are those of `predict`.
+        The arguments are those of `predict`; an error among the sources is passed on.
 
         Raises ModelError if `reject_below` is out of range or the model does not know "other".
         """
@@ -90,139 +129,121 @@ class Recogniser:
             raise ModelError(f"answers cannot be rejected below {reject_below:g}; give a confidence between 0 and 1")
         if reject_below and OTHER not in self.shapes:
             raise ModelError(f"this model does not know {OTHER!r}, so it can reject nothing; leave the bound out")
+        for row in self._score(sources, strokes, num_processes):
+            yield row if isinstance(row, PictureError) else self._to_prediction(row, reject_below)
+
+    def export(self, path: str | Path) -> None:
+        """Write the model as one ONNX file. Raises OSError where it cannot be written."""
+        with atomic_io.atomic_replace(Path(path)) as fresh:
+            fresh.write_bytes(self._model.content)
+
+    def fit(self, X: object = None, y: object = None) -> "Recogniser":  # noqa: N803 - scikit-learn's names
+        """Change nothing, as the model is trained: for scikit-learn, like its `FrozenEstimator`."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, Tags, TargetTags
+
+        return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags())
+
+    def _score(
+        self, sources: Iterable[Source | PictureError], strokes: StrokeLayout | None, num_processes: int
+    ) -> Iterator[Scores | PictureError]:
+        if num_processes > 1:
+            yield from _score_in_processes(self._path, sources, strokes, num_processes)
+            return
         # One thread reads the next batch while the network processes this one. More threads are slower: the many
         # small steps of preprocessing would compete for the interpreter lock.
         with ThreadPoolExecutor(1) as reader:
             pictures: list[npt.NDArray[np.uint8] | PictureError] = []
             for batch in batched(sources, READ_BATCH):
-                next_pictures = reader.submit(
-                    lambda batch: [self._read_picture(source, strokes) for source in batch], batch
-                )
-                yield from self._predict_batch(pictures, reject_below)
+                next_pictures = reader.submit(_read_pictures, batch, strokes, self._model.image_size)
+                yield from _score_pictures(self._model, pictures)
                 pictures = next_pictures.result()
-            yield from self._predict_batch(pictures, reject_below)
+            yield from _score_pictures(self._model, pictures)
 
-    def export(self, path: str | Path) -> float:
-        """Write the network as ONNX; return the largest difference between its probabilities and PyTorch's."""
-        return export_onnx(self._folder, Path(path))
+    def _to_prediction(self, row: Scores, reject_below: float) -> Prediction:
+        best = int(row.argmax())
+        scores = {shape: float(score) for shape, score in zip(self.shapes, row, strict=True)}
+        if row[best] < reject_below:
+            return Prediction(OTHER, scores[OTHER], scores)
+        return Prediction(self.shapes[best], float(row[best]), scores)
 
-    def _read_picture(self, source: Source, strokes: StrokeLayout | None) -> npt.NDArray[np.uint8] | PictureError:
+
+def _to_list(sources: Iterable[Source] | Source) -> Any:
+    return [sources] if is_single(sources) else sources
+
+
+def _raise_error(answer: Any) -> Any:
+    if isinstance(answer, PictureError):
+        raise answer
+    return answer
+
+
+def _read_pictures(
+    sources: list[Source | PictureError], strokes: StrokeLayout | None, image_size: int
+) -> list[npt.NDArray[np.uint8] | PictureError]:
+    """Preprocess sources; an error takes the place of one that cannot be read."""
+    pictures: list[npt.NDArray[np.uint8] | PictureError] = []
+    for source in sources:
         try:
-            return preprocess(_to_picture_source(source, strokes), self._network.image_size)
-        except PictureError as error:
-            return error
-
-    def _predict_batch(
-        self, pictures: list[npt.NDArray[np.uint8] | PictureError], reject_below: float
-    ) -> Iterator[Prediction | PictureError]:
-        readable = [picture for picture in pictures if not isinstance(picture, PictureError)]
-        probabilities = iter(predict_proba(self._network, np.stack(readable)) if readable else ())
-        for picture in pictures:
-            if isinstance(picture, PictureError):
-                yield picture
-                continue
-            prediction = self._to_prediction(next(probabilities))
-            if prediction.confidence < reject_below:
-                prediction = replace(prediction, shape=OTHER, confidence=prediction.scores[OTHER])
-            yield prediction
-
-    def _to_prediction(self, probabilities: npt.NDArray[np.float32]) -> Prediction:
-        best = int(probabilities.argmax())
-        scores = {shape: float(score) for shape, score in zip(self.shapes, probabilities, strict=True)}
-        return Prediction(self.shapes[best], float(probabilities[best]), scores)
-
-
-def _is_single(sources: Any) -> bool:
-    """Whether it is one picture or drawing, or neither, rather than several of them."""
-    if hasattr(sources, "__array__") and not _is_pillow(sources):
-        return np.ndim(np.asarray(sources)) < 4
-    if isinstance(sources, os.PathLike | str | bytes | bytearray | memoryview) or hasattr(sources, "read"):
-        return True
-    return not isinstance(sources, Iterable) or stroke_formats.is_drawing(sources)
-
-
-def _to_picture_source(source: Any, strokes: StrokeLayout | None) -> Path | bytes | npt.NDArray[Any]:
-    """Convert a source to what `preprocess` takes: strokes are drawn, open files and PIL pictures are read."""
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        is_text = path.suffix.lower() not in PICTURE_SUFFIXES and stroke_input.holds_strokes(path)
-        return stroke_input.read_strokes(path, strokes) if is_text else path
-    if _is_pillow(source):
-        source = _encode_pillow(source)
-    elif hasattr(source, "read"):
-        source = _read_file(source)
-    elif hasattr(source, "__array__"):
-        source = np.asarray(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-        return stroke_input.parse_strokes(data, strokes) if stroke_formats.is_stroke_text(data) else data
-    if isinstance(source, list | tuple | Mapping) or (
-        isinstance(source, np.ndarray) and stroke_formats.is_drawing(source)
-    ):
-        return stroke_input.rasterize_strokes(source, strokes)
-    return source  # type: ignore[no-any-return]  # `decode` raises for anything else
-
-
-def _is_pillow(source: Any) -> bool:
-    return hasattr(source, "getexif") and hasattr(source, "save")
-
-
-def _encode_pillow(image: Any) -> bytes:
-    """Encode a PIL picture as PNG: its palette, transparency and EXIF orientation count like those of a file."""
-    encoded = io.BytesIO()
-    try:
-        converted = image if image.mode in PNG_MODES else image.convert("RGB")
-        converted.save(encoded, "PNG", exif=image.getexif())
-    except (OSError, ValueError, SyntaxError) as error:  # a truncated file is read only now
-        raise PictureError(f"the PIL picture cannot be read: {one_line(error)}") from None
-    return encoded.getvalue()
-
-
-def _read_file(file: Any) -> bytes:
-    """Read an open binary file, at most one byte more than a picture may have."""
-    try:
-        data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise PictureError(f"the open file cannot be read: {one_line(error)}") from None
-    if not isinstance(data, bytes):
-        raise PictureError("the open file is not in binary mode; open it with 'rb'")
-    return data
-
-
-def load(model: str | Path | None = None) -> Recogniser:
-    """Load a recogniser.
-
-    Args:
-        model: A model folder, "models:/name@alias", or an alias ("champion"). None is the registered champion, or
-            `data/model` of the current folder if none is registered.
-
-    Raises ModelError or RegistryError if there is no such model.
-    """
-    from strokewise.registry import versions  # imports MLflow only if a registry must be queried
-
-    if model is None:
-        folder = versions.champion_dir() or MODEL_DIR
-        if folder == MODEL_DIR and not MODEL_DIR.is_dir():
-            raise ModelError(
-                "no champion is registered and there is no data/model here; run `make repro`, or name a --model"
+            pictures.append(
+                _raise_error(source)
+                if isinstance(source, PictureError)
+                else preprocess(read_source(source, strokes), image_size)
             )
-        return Recogniser(folder)
-    registered = versions.named_model_dir(model) if isinstance(model, str) else None
-    return Recogniser(registered or Path(model))
+        except PictureError as error:
+            pictures.append(error)
+    return pictures
 
 
-def find_pictures(paths: Iterable[Path], suffixes: frozenset[str] = PICTURE_SUFFIXES) -> Iterator[Path]:
-    """Yield the pictures that `paths` name: files as they are, folders searched at any depth, in sorted order."""
-    for path in paths:
-        if _is_dir(path):
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-        else:
-            yield path
+def _score_pictures(
+    model: OnnxModel, pictures: list[npt.NDArray[np.uint8] | PictureError]
+) -> Iterator[Scores | PictureError]:
+    readable = [picture for picture in pictures if not isinstance(picture, PictureError)]
+    rows = iter(model.predict_proba(np.stack(readable)) if readable else ())
+    for picture in pictures:
+        yield picture if isinstance(picture, PictureError) else next(rows)
 
 
-def _is_dir(path: Path) -> bool:
-    """Whether it is a folder; False for an invalid name (too long), which is reported when it is opened."""
+# --- in several processes
+
+
+def _score_in_processes(
+    path: Path, sources: Iterable[Source | PictureError], strokes: StrokeLayout | None, num_processes: int
+) -> Iterator[Scores | PictureError]:
+    """Yield the scores of sources in their order; at most a few batches are read ahead."""
+    pending: list[Future[list[Scores | PictureError]]] = []
+    with processes.worker_pool(num_processes, _load_in_worker, (path,)) as pool:
+        for batch in batched(sources, WORKER_BATCH):
+            portable = [_to_portable(source, strokes) for source in batch]
+            pending.append(pool.submit(_score_in_worker, portable, strokes))
+            if len(pending) > 4 * num_processes:
+                yield from pending.pop(0).result()
+        for future in pending:
+            yield from future.result()
+
+
+def _to_portable(source: Source | PictureError, strokes: StrokeLayout | None) -> Any:
+    """A source that can be sent to another process: open files and PIL pictures are read here."""
+    if not hasattr(source, "read") and not hasattr(source, "getexif"):
+        return source
     try:
-        return path.is_dir()
-    except OSError:
-        return False
+        return read_source(source, strokes)
+    except PictureError as error:
+        return error
+
+
+_worker_model: list[OnnxModel] = []
+
+
+def _load_in_worker(path: Path) -> None:
+    _worker_model[:] = [load_onnx(path)]
+
+
+def _score_in_worker(sources: list[Source | PictureError], strokes: StrokeLayout | None) -> list[Scores | PictureError]:
+    model = _worker_model[0]
+    return list(_score_pictures(model, _read_pictures(sources, strokes, model.image_size)))

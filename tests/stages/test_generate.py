@@ -16,13 +16,14 @@ import pytest
 from strokewise import plots
 from strokewise.data import dataset, shards
 from strokewise.data.dataset import load_paintings
+from strokewise.data.shapes import OTHER
 from strokewise.errors import OutlineError, UserError
 from strokewise.params import GenerateParams, Params
 from strokewise.stages import generate as stage
 from strokewise.stages.generate import generate
-from strokewise.support import atomic_io
+from strokewise.support import atomic_io, processes
 from strokewise.support.paths import PAINTINGS_DIR
-from strokewise.synthesis import dataset_card, outlines, render, workers
+from strokewise.synthesis import dataset_card, outlines, render
 
 SIZES = {"train": 50, "validation": 20, "test": 33}
 SCRATCH = Path(".strokewise/paintings")
@@ -38,7 +39,7 @@ def workdir(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shards, "ROWS_PER_SHARD", 20)
     monkeypatch.setattr(dataset, "ROWS_PER_SHARD", 20)
-    monkeypatch.setattr(workers, "available_cores", lambda: 1)
+    monkeypatch.setattr(processes, "available_cores", lambda: 1)
     monkeypatch.setattr(stage, "SHEET_COLUMNS", 2)
     return tmp_path
 
@@ -114,7 +115,7 @@ def test_shapes_take_turns_and_other_takes_two(workdir: Path, make_params: MakeP
     generate(make_params())
     train = load_paintings("train", 16)
     counts = np.bincount(train.labels)
-    other = train.shapes.index(shards.OTHER)
+    other = train.shapes.index(OTHER)
     shape_counts = np.delete(counts, other)
     assert shape_counts.max() - shape_counts.min() <= 1
     assert 2 * shape_counts.min() - 2 <= counts[other] <= 2 * shape_counts.max()

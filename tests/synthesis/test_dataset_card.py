@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from strokewise.data import dataset, shards
 from strokewise.data.dataset import load_factors, load_paintings
+from strokewise.data.shapes import OTHER
 from strokewise.params import GenerateParams
 from strokewise.synthesis import dataset_card, render, workers
 from strokewise.synthesis.outlines import Catalogue
@@ -25,7 +26,7 @@ def generate_params(defaults: GenerateParams) -> GenerateParams:
 @pytest.fixture(scope="module")
 def small_catalogue(catalogue: Catalogue) -> Catalogue:
     """Three shapes and `other`."""
-    kept = [*range(3), catalogue.shapes.index(shards.OTHER)]
+    kept = [*range(3), catalogue.shapes.index(OTHER)]
     shapes = tuple(catalogue.shapes[label] for label in kept)
     return Catalogue(shapes, tuple(catalogue.outlines[label] for label in kept), catalogue.digest)
 

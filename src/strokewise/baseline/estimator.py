@@ -2,14 +2,12 @@
 
     pictures uint8 (N, G, G) → rows float32 (N, G·G) in [0, 1] → probabilities float32 (N, C)
 
-Which classifier it is, `selection` finds out. No pickle; the same model gives the same bytes. Prediction needs
-onnxruntime alone, neither scikit-learn nor what it imports.
+Which classifier it is, `selection` finds out. No pickle; the same model gives the same bytes. The file takes pictures,
+like the CNN's (`onnx_file`), and prediction needs neither scikit-learn nor what it imports.
 """
 
 import hashlib
-import json
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.errors import ModelError
+from strokewise.model.onnx_file import ONNX_FILE, OnnxModel, load_onnx, onnx_bytes
 from strokewise.support.atomic_io import atomic_replace, write_json
 from strokewise.support.paths import BASELINE_DIR
 
-ONNX_BATCH = 1024  # pictures a call of onnxruntime: 16 MB at 64×64
 BASELINE_OPSET = 18  # of ONNX; part of the file's bytes
-
-
-@dataclass(frozen=True)
-class BaselineModel:
-    """A loaded baseline."""
-
-    shapes: tuple[str, ...]
-    """By label."""
-    image_size: int
-    config: dict[str, Any]
-    """The content of the folder's config.json."""
-    session: Any
-    """onnxruntime.InferenceSession."""
-
-    def predict_proba(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, G, G) → float32 (N, C), each row summing to 1."""
-        batches = [flatten(pictures[i : i + ONNX_BATCH]) for i in range(0, len(pictures), ONNX_BATCH)]
-        probabilities = [self.session.run(["probabilities"], {"pixels": batch})[0] for batch in batches]
-        return np.concatenate(probabilities) if batches else np.zeros((0, len(self.shapes)), dtype=np.float32)
 
 
 def save_baseline(model: Any, pictures: NDArray[np.uint8], folder: Path, config: dict[str, Any]) -> None:
@@ -51,37 +30,27 @@ def save_baseline(model: Any, pictures: NDArray[np.uint8], folder: Path, config:
         pictures: uint8 (N, G, G), on which the written file is compared with the model: the converter silently drops
             some settings.
         folder: the folder to write.
-        config: at least `shapes`, `image_size`, `choice` (the model's name) and `temperature`, which divides an SVM's
-            votes before the softmax; None for a model with `predict_proba`.
+        config: at least `shapes`, `image_size`, `fingerprint`, `choice` (the model's name) and `temperature`, which
+            divides an SVM's votes before the softmax; None for a model with `predict_proba`.
     """
-    content = _to_onnx(model, config["temperature"], config["image_size"])
+    content = _to_onnx(model, config)
     expected = decision_scores(model, flatten(pictures), len(config["shapes"]))
     if config["temperature"] is not None:
         expected = softmax(expected / config["temperature"])
     with atomic_replace(folder) as fresh:
         fresh.mkdir()
-        (fresh / "model.onnx").write_bytes(content)
+        (fresh / ONNX_FILE).write_bytes(content)
         write_json(fresh / "config.json", config | {"weights": hashlib.sha256(content).hexdigest()})
-        difference = np.abs(load_baseline(fresh).predict_proba(pictures) - expected).max()
+        difference = np.abs(load_onnx(fresh).predict_proba(pictures) - expected).max()
         assert difference < 1e-3, f"{config['choice']} as ONNX predicts differently, by {difference:.2g}"
 
 
-def load_baseline(folder: Path = BASELINE_DIR) -> BaselineModel:
+def load_baseline(folder: Path = BASELINE_DIR) -> OnnxModel:
     """Load a baseline from its folder. Raises ModelError if it is missing, incomplete or damaged."""
-    import onnxruntime
-
-    hint = "run `strokewise baseline` (or `dvc repro`) to make it"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        content = (folder / "model.onnx").read_bytes()
-    except (OSError, ValueError):
-        raise ModelError(f"{folder} holds no complete baseline; {hint}") from None
-    if not isinstance(config, dict) or hashlib.sha256(content).hexdigest() != config.get("weights"):
-        raise ModelError(f"{folder}/model.onnx is not the file that {folder}/config.json was written for; {hint}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # the same sums in the same order everywhere
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return BaselineModel(tuple(config["shapes"]), config["image_size"], config, session)
+        return load_onnx(folder)
+    except ModelError as error:
+        raise ModelError(f"{error} (`strokewise baseline` makes it)") from None
 
 
 def flatten(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -124,8 +93,8 @@ def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _to_onnx(model: Any, temperature: float | None, image_size: int) -> bytes:
-    """`model` as an ONNX file: `pixels` float32 (N, G·G) → `probabilities` float32 (N, C).
+def _to_onnx(model: Any, config: dict[str, Any]) -> bytes:
+    """`model` as an ONNX file of pictures: see `onnx_file`.
 
     Convert a model once a process: nearest neighbours get other node names the second time.
     """
@@ -133,9 +102,10 @@ def _to_onnx(model: Any, temperature: float | None, image_size: int) -> bytes:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
+    temperature, side = config["temperature"], config["image_size"]
     classifier = model[-1] if hasattr(model, "steps") else model
     options: dict[str, Any] = {"zipmap": False} | ({} if temperature is None else {"raw_scores": True})
-    pixels = [("pixels", FloatTensorType([None, image_size * image_size]))]
+    pixels = [("pixels", FloatTensorType([None, side * side]))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it reads attributes of SVC that scikit-learn 1.11 drops
         converted = to_onnx(model, initial_types=pixels, options={id(classifier): options}, target_opset=BASELINE_OPSET)
@@ -156,8 +126,27 @@ def _to_onnx(model: Any, temperature: float | None, image_size: int) -> bytes:
         node.output[:] = [f"{name}_" if name == "probabilities" else name for name in node.output]
     graph.node[-1].output[0] = "probabilities"
     graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, num_shapes]))
+    _flatten_in_graph(graph, side)
     domains = sorted(converted.opset_import, key=lambda entry: entry.domain)  # the converter's order is that of a set
     del converted.opset_import[:]
     converted.opset_import.extend(domains)
-    content: bytes = converted.SerializeToString(deterministic=True)
-    return content
+    metadata = {"fingerprint": config["fingerprint"], "choice": config["choice"]}
+    return onnx_bytes(converted, tuple(config["shapes"]), side, metadata)
+
+
+def _flatten_in_graph(graph: Any, side: int) -> None:
+    """Put `flatten` before a graph that takes rows named `pixels`: it takes `pictures` then."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("pictures", TensorProto.UINT8, [None, side, side]))
+    constants = {"full_ink": np.float32(255), "row_shape": np.array([-1, side * side])}
+    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    first = [
+        helper.make_node("Cast", ["pictures"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["levels", "full_ink"], ["ink"]),
+        helper.make_node("Reshape", ["ink", "row_shape"], ["pixels"]),
+    ]
+    nodes = [*first, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)

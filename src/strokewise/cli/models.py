@@ -15,6 +15,7 @@ from strokewise.support.paths import OUTLINES_DIR, PARAMS_FILE
 app = typer.Typer()
 
 STDIN = Path("-")
+MANY_PICTURES = 1000  # from here on, starting several processes pays
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -49,22 +50,29 @@ def predict(
     ] = None,
 ) -> None:
     """Recognise the shape in pictures. Unreadable ones are reported, the others are answered all the same."""
-    from strokewise import recogniser
+    from strokewise import loading
     from strokewise.errors import PictureError
+    from strokewise.preprocessing.sources import PICTURE_SUFFIXES, STROKE_SUFFIXES, find_pictures
+    from strokewise.recogniser import Recogniser
+    from strokewise.support import processes
 
-    loaded = recogniser.load(model)
-    suffixes = recogniser.PICTURE_SUFFIXES | recogniser.STROKE_SUFFIXES
-    pictures, to_read = itertools.tee(recogniser.find_pictures(paths, suffixes))
-    sources = (_read_stdin() if path == STDIN else path for path in to_read)
+    path, name = loading.find_model(model)
+    loaded = Recogniser(path)
+    if path == loading.REFERENCE_MODEL:
+        typer.echo(f"{name} answers: there is no champion and no data/model here", err=True)
+    pictures, to_read = itertools.tee(find_pictures(paths, PICTURE_SUFFIXES | STROKE_SUFFIXES))
+    first = list(itertools.islice(to_read, MANY_PICTURES))
+    num_processes = processes.available_cores() if len(first) == MANY_PICTURES else 1
+    sources = (_read_stdin() if path == STDIN else path for path in itertools.chain(first, to_read))
     count = failures = 0
-    for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes), strict=True):
+    for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes, num_processes), strict=True):
         count += 1
         if isinstance(answer, PictureError):
             failures += 1
             problem = {"path": str(path), "error": str(answer)}
             typer.echo(json.dumps(problem) if as_json else f"{'-':10}      {path}: {answer}", err=not as_json)
         elif as_json:
-            typer.echo(json.dumps({"path": str(path), **dataclasses.asdict(answer)}))
+            typer.echo(json.dumps({"path": str(path), **answer.to_dict()}))
         else:
             typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {path}")
     if not count:
@@ -93,11 +101,12 @@ def export(
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", dir_okay=False, help="The file to write.")],
     model: ModelOption = None,
 ) -> None:
-    """Write the network as ONNX, to run it in a browser or elsewhere without strokewise."""
-    from strokewise import recogniser
+    """Write the model as one ONNX file, to run it in a browser or elsewhere without strokewise."""
+    from strokewise import loading
 
-    difference = recogniser.load(model).export(onnx)
-    typer.echo(f"{onnx}: onnxruntime answers as PyTorch does, to {difference:.1g}")
+    loaded = loading.load(model)
+    loaded.export(onnx)
+    typer.echo(f"{onnx}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")
 
 
 @app.command(epilog=help_examples("strokewise network", "strokewise network --set network.depth=2 --shapes 5"))

@@ -179,7 +179,7 @@ def explain(
         raise UserError("--params and --set are for the stage; pictures of your own and --compare take neither")
     if compare and model != MODEL_DIR:
         raise UserError("--compare takes the model folders themselves; name them all, without --model")
-    from strokewise.recogniser import find_pictures
+    from strokewise.preprocessing.sources import find_pictures
     from strokewise.stages.explain import compare_models, explain_pictures
 
     if compare:

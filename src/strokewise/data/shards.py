@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from strokewise.errors import DatasetError, one_line
 from strokewise.support import atomic_io
 
-OTHER = "other"  # the class of distractors: drawings that are none of the shapes
 SPLITS = ("train", "validation", "test")
 ROWS_PER_SHARD = 1000
 ROW_GROUP_LIMITS = 200, 2**25  # rows of a row group and bytes of their images: it ends at whichever is reached first

@@ -17,15 +17,13 @@ from typing import Any
 import numpy as np
 
 from strokewise import plots
-from strokewise.baseline.estimator import BaselineModel
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data.dataset import load_paintings, split_digest, subset_per_shape
 from strokewise.data.shards import SPLITS
 from strokewise.errors import DatasetError
 from strokewise.evaluation import metrics
 from strokewise.evaluation.curves import accuracy_columns, accuracy_series, write_csv
-from strokewise.model.inference import predict_proba
-from strokewise.model.model_files import load_model
+from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.params import Params
 from strokewise.plots import Panel
 from strokewise.support import atomic_io
@@ -39,7 +37,7 @@ CURVE_COLUMNS = (
 )
 
 TrainFunction = Callable[[Params, Path, int], Any]
-FitFunction = Callable[[Params, Path, int], BaselineModel]
+FitFunction = Callable[[Params, Path, int], OnnxModel]
 
 
 def measure_learning_curve(
@@ -106,14 +104,14 @@ def _measure_point(params: Params, train: TrainFunction, fit_baseline: FitFuncti
         return row
     scratch = file.with_suffix("")
     train(params, scratch / "model", size)
-    cnn, baseline = load_model(scratch / "model"), fit_baseline(params, scratch / "baseline", size)
+    cnn, baseline = load_onnx(scratch / "model"), fit_baseline(params, scratch / "baseline", size)
     test_set = load_paintings("test", cnn.image_size)
     probabilities = {
-        "cnn": predict_proba(cnn, test_set.pictures),
+        "cnn": cnn.predict_proba(test_set.pictures),
         "baseline": baseline.predict_proba(test_set.pictures),
     }
     accuracies = {name: metrics.accuracy(test_set.labels, rows.argmax(axis=1)) for name, rows in probabilities.items()}
-    row = {"paintings": size, "epochs": params.train.epochs, "choice": baseline.config["choice"]}
+    row = {"paintings": size, "epochs": params.train.epochs, "choice": baseline.metadata["choice"]}
     row |= accuracy_columns(accuracies)
     atomic_io.write_json(file, row)
     shutil.rmtree(scratch, ignore_errors=True)

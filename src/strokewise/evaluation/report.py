@@ -7,7 +7,7 @@ equals. Shares are in [0, 1]; an interval is [low, high]; both are None where th
 from collections.abc import Mapping
 from typing import Any
 
-from strokewise.data.shards import OTHER
+from strokewise.data.shapes import OTHER
 from strokewise.evaluation import metrics
 from strokewise.evaluation.metrics import FloatArray, IntArray, Proportion
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from strokewise.data.shards import OTHER
+from strokewise.data.shapes import OTHER
 from strokewise.errors import DatasetError
 from strokewise.support.paths import OUTLINES_DIR
 

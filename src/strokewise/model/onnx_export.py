@@ -8,7 +8,7 @@ and no torch is needed.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +19,26 @@ from safetensors import SafetensorError
 
 from strokewise.errors import ModelError, one_line
 from strokewise.model.layers import Layer, build_layers, group_norm_groups
+from strokewise.model.onnx_file import ONNX_FILE, load_onnx, onnx_bytes
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
 from strokewise.params import NetworkParams
-from strokewise.support import atomic_io
 
 CNN_OPSET = 17  # old enough for every runtime in use, and all that is needed
 IR_VERSION = 8
 NORM_EPSILON = 1e-5  # of torch's normalisations
 LEAKY_SLOPE = 0.01  # of torch's leaky ReLU
 MAX_DIFFERENCE = 1e-4  # between the probabilities of ONNX Runtime and PyTorch
-PREPROCESSING_TEXT = (
-    "pictures: uint8 (N, {side}, {side}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink. "
-    "Take the second moments of its convex hull: along the shorter of the two axes that they have, stretch it by the "
-    "square root of how many times (at most 9) the other is longer. Centre it in a square with a margin of 1/16 of "
-    "its longer side, and scale it to {side}x{side} with anti-aliased lines at least 1/43 of the side wide. Division "
-    "by 255, the rotations of the picture a little either way, softmax and their mean are part of the graph."
-)
 
 WeightArrays = dict[str, NDArray[Any]]
 OnnxNode = tuple[str, list[str], list[str], dict[str, Any]]  # operator, inputs, outputs, attributes
 
 
-def export_onnx(folder: Path, path: Path) -> float:
-    """Write the network of a model folder to `path`, once ONNX Runtime and PyTorch agree on random pictures.
+def write_onnx(folder: Path, outlines: Mapping[str, Mapping[str, str]]) -> float:
+    """Write `model.onnx` into a model folder, once ONNX Runtime and PyTorch agree on random pictures.
+
+    Args:
+        folder: with weights and config.
+        outlines: the SVG text of every variant of every shape, which becomes part of the file.
 
     Returns the largest difference between their probabilities. Raises ModelError if the folder holds no network.
     """
@@ -49,36 +46,23 @@ def export_onnx(folder: Path, path: Path) -> float:
     from strokewise.model.model_files import load_model
 
     cnn = load_model(folder)
-    content = build_onnx(folder)
+    (folder / ONNX_FILE).write_bytes(build_onnx(folder, outlines))
     rng = np.random.default_rng(0)
     noise = 255 * (rng.random((64, cnn.image_size, cnn.image_size)) < np.linspace(0.02, 0.5, 64)[:, None, None])
     pictures = noise.astype(np.uint8)
-    difference = float(np.abs(run_onnx(content, pictures) - predict_proba(cnn, pictures)).max())
+    difference = float(np.abs(load_onnx(folder).predict_proba(pictures) - predict_proba(cnn, pictures)).max())
     assert difference < MAX_DIFFERENCE, f"ONNX Runtime and PyTorch differ by {difference:.2g}"
-    with atomic_io.atomic_replace(path) as fresh:
-        fresh.write_bytes(content)
     return difference
 
 
-def run_onnx(content: bytes, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Run an exported file's bytes with ONNX Runtime: uint8 (N, G, G) → float32 (N, C)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    probabilities: NDArray[np.float32] = session.run(["probabilities"], {"pictures": pictures})[0]
-    return probabilities
-
-
-def build_onnx(folder: Path) -> bytes:
+def build_onnx(folder: Path, outlines: Mapping[str, Mapping[str, str]]) -> bytes:
     """The ONNX file of a model folder. Raises ModelError if the folder holds no network."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = safetensors.numpy.load((folder / "model.safetensors").read_bytes())
-        params, shapes = NetworkParams.model_validate(config["network"]), list(config["shapes"])
+        params, shapes = NetworkParams.model_validate(config["network"]), tuple(config["shapes"])
         constants: WeightArrays = {}
         nodes = [
             helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes)
@@ -99,17 +83,14 @@ def build_onnx(folder: Path) -> bytes:
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", CNN_OPSET)], ir_version=IR_VERSION, producer_name="strokewise"
     )
+    checker.check_model(model, full_check=True)
     metadata = {
-        "shapes": json.dumps(shapes, ensure_ascii=False),
-        "preprocessing": PREPROCESSING_TEXT.format(side=side),
+        "outlines": json.dumps(outlines, ensure_ascii=False, sort_keys=True),
         "opset": str(CNN_OPSET),
         "fingerprint": str(config.get("fingerprint", "")),
         "weights": str(config.get("weights", "")),
     }
-    helper.set_model_props(model, metadata)
-    checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return onnx_bytes(model, shapes, side, metadata)
 
 
 def _graph_nodes(

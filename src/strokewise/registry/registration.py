@@ -83,15 +83,14 @@ def _gate_decision(
 ) -> Mapping[str, Any]:
     """The gate's decision; a champion that knows the same shapes predicts the same test paintings."""
     from strokewise.evaluation import gate
-    from strokewise.model.inference import predict_proba
-    from strokewise.model.model_files import load_model
+    from strokewise.model.onnx_file import load_onnx
 
     labels, cnn, baseline = (np.asarray(values) for values in artifacts.test_predictions(state))
     shapes = state.cnn.shapes
     if champion is None or connection is None:
         return asdict(gate.decide(labels, cnn, baseline, shapes, **settings))
     try:
-        model = load_model(versions.fetch_version(connection, store.REGISTRY_NAME, champion.number))
+        model = load_onnx(versions.fetch_version(connection, store.REGISTRY_NAME, champion.number))
     except ModelError as error:  # of a version of strokewise with another architecture
         decision = gate.decide(labels, cnn, baseline, shapes, **settings)
         if decision.outcome == "champion":
@@ -101,7 +100,7 @@ def _gate_decision(
     champion_predicted = None
     if model.shapes == shapes:
         pictures = load_paintings("test", model.image_size, state.paintings).pictures
-        champion_predicted = predict_proba(model, pictures).argmax(axis=1)
+        champion_predicted = model.predict_proba(pictures).argmax(axis=1)
     decision = gate.decide(
         labels,
         cnn,

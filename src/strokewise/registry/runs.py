@@ -179,7 +179,7 @@ def _log_model(
         description = Model(
             artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run, model_id=logged.model_id
         )
-        packaging.package_model(model.folder, model.kind, input_example, folder, description)
+        packaging.package_model(model.folder, input_example, folder, description)
         connection.check_deadline()
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])

@@ -17,31 +17,22 @@ from numpy.typing import NDArray
 
 from strokewise import code_digest
 from strokewise.data.png import encode_png
-from strokewise.model.onnx_export import build_onnx
 
 if TYPE_CHECKING:
     from mlflow.models import Model
 
 PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
 MODEL_ARTIFACT = "artifacts/model"  # the model folder in a packaged folder
-ONNX_ARTIFACT = "model.onnx"  # beside MLmodel: the CNN for runtimes other than Python
 WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}  # by kind of model
-PACKAGED_MODULES = {
-    "cnn": ("model.inference", "model.model_files", "preprocessing.preprocess"),
-    "baseline": ("baseline.estimator", "preprocessing.preprocess"),
-}
-PACKAGED_REQUIREMENTS = {
-    "cnn": ("numpy", "opencv-python-headless", "pydantic", "ruamel.yaml", "safetensors", "torch"),
-    "baseline": ("numpy", "onnxruntime", "opencv-python-headless", "pydantic", "ruamel.yaml", "tqdm"),
-}
+PACKAGED_MODULES = ("recogniser", "serving.items")
+PACKAGED_REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")
 
 
-def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Path, mlflow_model: "Model") -> None:
+def package_model(model: Path, example: NDArray[np.uint8], folder: Path, mlflow_model: "Model") -> None:
     """Write a model folder as MLflow's model folder.
 
     Args:
         model: the model folder.
-        kind: "cnn" or "baseline".
         example: a scene, uint8 (H, W) or (H, W, 3); becomes the input example, a base64 PNG.
         folder: where to write.
         mlflow_model: MLflow's description of the model, which is completed here.
@@ -53,14 +44,12 @@ def package_model(model: Path, kind: str, example: NDArray[np.uint8], folder: Pa
             folder,
             python_model=str(PYFUNC_FILE),
             artifacts={"model": str(_copy_model(model, Path(scratch) / "model"))},
-            code_paths=[str(_copy_code(kind, Path(scratch) / "strokewise"))],
-            pip_requirements=pinned_requirements(kind),
+            code_paths=[str(_copy_code(Path(scratch) / "strokewise"))],
+            pip_requirements=pinned_requirements(),
             mlflow_model=mlflow_model,
         )
     _write_input_example(example, folder, mlflow_model)
     mlflow_model.save(str(folder / "MLmodel"))
-    if kind == "cnn":
-        (folder / ONNX_ARTIFACT).write_bytes(build_onnx(model))
     for cache in folder.rglob("__pycache__"):
         shutil.rmtree(cache)
 
@@ -70,13 +59,13 @@ def model_kind(folder: Path) -> str | None:
     return next((kind for kind, name in WEIGHT_FILES.items() if (folder / name).is_file()), None)
 
 
-def pinned_requirements(kind: str) -> list[str]:
+def pinned_requirements() -> list[str]:
     """What a packaged model needs, pinned to the versions installed here without local labels (+cpu)."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", *PACKAGED_REQUIREMENTS[kind])]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGED_REQUIREMENTS]
 
 
 def _write_input_example(example: NDArray[np.uint8], folder: Path, mlflow_model: "Model") -> None:
-    """Write the example as MLflow does; MLflow itself would run the model on it, which imports torch for seconds."""
+    """Write the example as MLflow does; MLflow itself would run the model on it, which takes its time."""
     inputs = [base64.b64encode(encode_png(example)).decode()]
     (folder / "input_example.json").write_text(json.dumps(inputs), encoding="utf-8")
     (folder / "serving_input_example.json").write_text(json.dumps({"inputs": inputs}, indent=2), encoding="utf-8")
@@ -96,11 +85,11 @@ def _copy_model(folder: Path, copy: Path) -> Path:
     return copy
 
 
-def _copy_code(kind: str, package: Path) -> Path:
+def _copy_code(package: Path) -> Path:
     """Copy the source files that the model runs into a package of the same structure; returns `package`."""
     package.mkdir()
     (package / "__init__.py").touch()
-    for path in code_digest.import_closure(*PACKAGED_MODULES[kind], exempt=()):
+    for path in code_digest.import_closure(*PACKAGED_MODULES, exempt=()):
         copy = package / path.relative_to(code_digest.PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         (copy.parent / "__init__.py").touch()

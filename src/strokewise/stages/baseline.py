@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.baseline import augmented, estimator, selection
-from strokewise.baseline.estimator import BaselineModel
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data.training_set import load_training_set
 from strokewise.errors import DatasetError
+from strokewise.model.onnx_file import OnnxModel
 from strokewise.params import Params
 from strokewise.support.paths import BASELINE_DIR
 from strokewise.training.augmentation import augment_limits
@@ -23,7 +23,7 @@ from strokewise.training.augmentation import augment_limits
 BASELINE_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx", "torch")
 
 
-def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: int | None = None) -> BaselineModel:
+def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: int | None = None) -> OnnxModel:
     """Choose, train and save the baseline; returns it loaded from its folder.
 
     Args:

@@ -23,18 +23,15 @@ from numpy.typing import NDArray
 
 from strokewise import plots
 from strokewise.baseline import estimator
-from strokewise.baseline.estimator import BaselineModel
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data import human_drawings
 from strokewise.data.dataset import Split, load_factors, load_paintings
-from strokewise.data.shards import OTHER
+from strokewise.data.shapes import OTHER
 from strokewise.errors import DatasetError, ModelError
 from strokewise.evaluation import report
 from strokewise.evaluation.curves import accuracy_curve, accuracy_series, write_csv
 from strokewise.evaluation.metrics import reliability
-from strokewise.model.cnn import CNN
-from strokewise.model.inference import predict_proba
-from strokewise.model.model_files import load_model
+from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.params import EvaluateParams, GenerateParams, Params
 from strokewise.plots import Panel
 from strokewise.preprocessing.preprocess import preprocess
@@ -69,7 +66,7 @@ def evaluate(params: Params) -> EvaluationResult:
 
     Raises DatasetError or ModelError where something is missing or does not fit together.
     """
-    cnn, baseline = load_model(MODEL_DIR), estimator.load_baseline()
+    cnn, baseline = load_onnx(MODEL_DIR), estimator.load_baseline()
     test_set = load_paintings("test", cnn.image_size)
     _check_same_shapes(test_set, cnn, baseline)
     probabilities = _predict_both(cnn, baseline, test_set.pictures, lambda size: load_paintings("test", size).pictures)
@@ -107,7 +104,7 @@ def evaluate(params: Params) -> EvaluationResult:
     return EvaluationResult(REPORT_DIR, metrics)
 
 
-def _check_same_shapes(test_set: Split, cnn: CNN, baseline: BaselineModel) -> None:
+def _check_same_shapes(test_set: Split, cnn: OnnxModel, baseline: OnnxModel) -> None:
     for folder, shapes, stage in (
         (MODEL_DIR, cnn.shapes, "train"),
         (BASELINE_DIR, baseline.shapes, "baseline"),
@@ -120,20 +117,20 @@ def _check_same_shapes(test_set: Split, cnn: CNN, baseline: BaselineModel) -> No
 
 
 def _predict_both(
-    cnn: CNN, baseline: BaselineModel, pictures: NDArray[np.uint8], load: Callable[[int], NDArray[np.uint8]]
+    cnn: OnnxModel, baseline: OnnxModel, pictures: NDArray[np.uint8], load: Callable[[int], NDArray[np.uint8]]
 ) -> ModelProbabilities:
     """Both models on the same pictures, uint8 (N, G, G) of the CNN's size; `load` gives them in another size."""
     same_size = baseline.image_size == cnn.image_size
     return {
-        "cnn": predict_proba(cnn, pictures),
+        "cnn": cnn.predict_proba(pictures),
         "baseline": baseline.predict_proba(pictures if same_size else load(baseline.image_size)),
     }
 
 
 def _compute_metrics(
     test_set: Split,
-    cnn: CNN,
-    baseline: BaselineModel,
+    cnn: OnnxModel,
+    baseline: OnnxModel,
     probabilities: ModelProbabilities,
     config: EvaluateParams,
     drawings: tuple[Split, ModelProbabilities] | None = None,
@@ -141,8 +138,8 @@ def _compute_metrics(
     """The content of metrics.json; `evaluation` is the digest of what decided it."""
     decided: dict[str, Any] = {
         "test": test_set.digest,
-        "cnn": cnn.config["fingerprint"],
-        "baseline": baseline.config["fingerprint"],
+        "cnn": cnn.metadata["fingerprint"],
+        "baseline": baseline.metadata["fingerprint"],
         "evaluate": config.model_dump(),
         "code": code_digest("stages.evaluate"),
     }
@@ -156,8 +153,8 @@ def _compute_metrics(
 
     metrics: dict[str, Any] = {"paintings": len(test_set.labels), "evaluation": json_digest(decided)}
     metrics |= compare(test_set, probabilities)
-    metrics["cnn"]["fingerprint"] = cnn.config["fingerprint"]
-    metrics["baseline"] |= {name: baseline.config[name] for name in ("fingerprint", "choice")}
+    metrics["cnn"]["fingerprint"] = cnn.metadata["fingerprint"]
+    metrics["baseline"] |= {name: baseline.metadata[name] for name in ("fingerprint", "choice")}
     if drawings:
         metrics["drawings"] = {"count": len(drawings[0].labels), **compare(*drawings)}
     sentences = report.summary_sentences(metrics)
@@ -175,7 +172,7 @@ def _factor_curves(test_set: Split, probabilities: ModelProbabilities) -> dict[s
     return {name: accuracy_curve(factors[name][shown], correct) for name in CURVE_FACTORS}
 
 
-def _imprecision_curve(cnn: CNN, baseline: BaselineModel, config: GenerateParams, count: int) -> list[dict[str, Any]]:
+def _imprecision_curve(cnn: OnnxModel, baseline: OnnxModel, config: GenerateParams, count: int) -> list[dict[str, Any]]:
     """Accuracy along the imprecision: the first `count` test paintings, painted again with the same random numbers."""
     catalogue = outlines.load_catalogue(OUTLINES_DIR)
     if catalogue.shapes != cnn.shapes:

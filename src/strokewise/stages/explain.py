@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from strokewise import plots
-from strokewise.baseline.estimator import BaselineModel, load_baseline
+from strokewise.baseline.estimator import load_baseline
 from strokewise.data.dataset import Split, load_paintings, load_scenes
 from strokewise.errors import ModelError, PictureError
 from strokewise.explain import analysis, page
@@ -27,6 +27,7 @@ from strokewise.explain.page import ModelSummary
 from strokewise.model.cnn import CNN
 from strokewise.model.inference import Pictures, predict_proba
 from strokewise.model.model_files import load_model
+from strokewise.model.onnx_file import OnnxModel
 from strokewise.model.tta import NO_TTA
 from strokewise.params import Params
 from strokewise.preprocessing.decode import decode
@@ -161,7 +162,7 @@ def _load_split(name: str, cnn: CNN) -> Split:
     return split
 
 
-def _fits(baseline: BaselineModel, cnn: CNN) -> bool:
+def _fits(baseline: OnnxModel, cnn: CNN) -> bool:
     """Whether both models have the same shapes and image size."""
     return (baseline.shapes, baseline.image_size) == (cnn.shapes, cnn.image_size)
 
@@ -191,11 +192,11 @@ def _draw_layer_sheet(cnn: CNN, one: Analysis, feature_maps: int, path: Path) ->
     )
 
 
-def _summarise_baseline(cnn: CNN, baseline: BaselineModel, test: Split, reference: ReferenceSet) -> ModelSummary:
+def _summarise_baseline(cnn: CNN, baseline: OnnxModel, test: Split, reference: ReferenceSet) -> ModelSummary:
     """The baseline's view, and both models on shifted test paintings."""
     pictures, labels = test.pictures[:MAX_SHIFTED], test.labels[:MAX_SHIFTED]
     return ModelSummary(
-        estimator=str(baseline.config["choice"]),
+        estimator=str(baseline.metadata["choice"]),
         ink_correlation=ink_correlation(baseline.predict_proba, reference.pictures),
         baseline_accuracy=analysis.shifted_accuracy(baseline.predict_proba, pictures, labels),
         cnn_accuracy=analysis.shifted_accuracy(partial(predict_proba, cnn), pictures, labels),

@@ -27,7 +27,7 @@ from strokewise.data.png import downscale
 from strokewise.data.shards import SPLITS, read_columns
 from strokewise.errors import DatasetError, UserError
 from strokewise.params import GenerateParams, Params
-from strokewise.support import atomic_io, file_lock, progress
+from strokewise.support import atomic_io, file_lock, processes, progress
 from strokewise.support.paths import OUTLINES_DIR, PAINTINGS_DIR, SCRATCH_DIR, scratch_dir
 from strokewise.synthesis import dataset_card, outlines, render, workers
 from strokewise.synthesis.outlines import Catalogue
@@ -115,7 +115,7 @@ def _paint_missing(
     reused = total - sum(shard.rows for shard in missing)
     if missing:
         with progress.progress_bar(total, "painting", "paintings", done=reused) as bar:
-            workers.paint_shards(missing, scratch, catalogue, section, workers.available_cores(), bar.update)
+            workers.paint_shards(missing, scratch, catalogue, section, processes.available_cores(), bar.update)
     return total, reused
 
 

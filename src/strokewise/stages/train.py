@@ -1,4 +1,9 @@
-"""data/paintings, data/drawings-train → data/model: the CNN, its `config.json`, and its curves in `history.csv`.
+"""data/paintings, data/drawings-train, data/outlines → data/model: the CNN and its curves.
+
+    model.safetensors   the weights
+    model.onnx          all that prediction needs, the outlines among it
+    config.json         architecture, shapes, parameters, fingerprint
+    history.csv         loss and accuracy, an epoch a row
 
 Where the defaults come from: `docs/experiments.md`.
 """
@@ -19,6 +24,7 @@ import torch.utils.deterministic
 
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data.dataset import load_paintings
+from strokewise.data.outline_files import read_outline_files
 from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.model_files import save_model, weights_bytes
@@ -56,7 +62,7 @@ def train(
 ) -> TrainResult:
     """Train the CNN of `params.network` as `params.train` says, alone or together with torchrun's other processes.
 
-    A finished training of the same fingerprint is taken up, a killed one resumed.
+    A finished training of the same paintings, parameters and code is taken up, a killed one resumed.
 
     Args:
         params: of params.yaml.
@@ -79,16 +85,24 @@ def train(
             "network": params.network.model_dump(),
             "training": {**config.model_dump(), "processes": context.world_size},
         }
-        fingerprint = json_digest({**decided, "code": code_digest("stages.train")})
-        _check_same_fingerprint(fingerprint, context)
-        model_config = {**decided, "fingerprint": fingerprint, "versions": {name: version(name) for name in LIBRARIES}}
-        scratch = checkpoint.checkpoint_dir(fingerprint)
+        training_digest = json_digest({**decided, "code": code_digest("stages.train")})
+        _check_same_training(training_digest, context)
+        outlines = read_outline_files(train_split.shapes)
+        outlines_digest = json_digest(outlines)
+        model_config = {
+            **decided,
+            "outlines": outlines_digest,
+            "training_digest": training_digest,
+            "fingerprint": json_digest({"training": training_digest, "outlines": outlines_digest}),
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+        scratch = checkpoint.checkpoint_dir(training_digest)
 
         with file_lock.exclusive_lock(scratch / checkpoint.LOCK_FILE) if context.is_main else nullcontext():
-            history = _take_up_finished(model_config, folder, on_start) if context.is_main else []
+            history = _take_up_finished(model_config, outlines, folder, on_start) if context.is_main else []
             if not distributed.broadcast(context, b"finished" if history else b""):
                 state = train_state.init_state(train_split.shapes, params.network, config, context)
-                _resume(state, scratch, fingerprint, context)
+                _resume(state, scratch, training_digest, context)
                 if context.is_main:
                     _announce(model_config, state.history, on_start)
                 limits = augment_limits(training_set.factors, train_split.labels, training_set.num_drawings)
@@ -99,18 +113,18 @@ def train(
                         DeviceDataset.of(train_split.pictures, train_split.labels, context, limits),
                         DeviceDataset.of(validation.pictures, validation.labels, context),
                         context,
-                        on_step=_checkpoint_callback(state, scratch, fingerprint, context),
+                        on_step=_checkpoint_callback(state, scratch, training_digest, context),
                     )
                 weights = hashlib.sha256(weights_bytes(state.model)).digest()
                 assert distributed.broadcast(context, weights) == weights, "the processes have drifted apart"
                 if context.is_main:
-                    content = checkpoint.pack_checkpoint(train_state.state_dict(state), fingerprint)
+                    content = checkpoint.pack_checkpoint(train_state.state_dict(state), training_digest)
                     checkpoint.write_checkpoint(scratch, content)
-                    _write_model(state, model_config, folder)
+                    _write_model(state, model_config, outlines, folder)
                     checkpoint.prune_checkpoints()
                 history = state.history
     accuracy = history[-1][HISTORY_COLUMNS.index("validation_accuracy")] if history else float("nan")
-    return TrainResult(folder, fingerprint, accuracy)
+    return TrainResult(folder, model_config["fingerprint"], accuracy)
 
 
 def resolve_auto(config: TrainParams) -> TrainParams:
@@ -174,9 +188,9 @@ def _check_batch(params: Params, paintings: int, context: DistributedContext) ->
         )
 
 
-def _check_same_fingerprint(fingerprint: str, context: DistributedContext) -> None:
-    main = distributed.broadcast(context, fingerprint.encode())
-    differs = torch.tensor([float(main != fingerprint.encode())]).to(context.device)
+def _check_same_training(training_digest: str, context: DistributedContext) -> None:
+    main = distributed.broadcast(context, training_digest.encode())
+    differs = torch.tensor([float(main != training_digest.encode())]).to(context.device)
     others = round(float(distributed.all_reduce(context, differs)))  # so that all know, and stop, at once
     if others:
         raise UserError(
@@ -189,36 +203,39 @@ def _announce(
     model_config: dict[str, Any], history: list[list[float]], on_start: Callable[[Path], None] | None
 ) -> None:
     """Write what is trained, and the epochs so far, and report where."""
-    scratch = checkpoint.checkpoint_dir(model_config["fingerprint"])
+    scratch = checkpoint.checkpoint_dir(model_config["training_digest"])
     start_history(scratch, {name: value for name, value in model_config.items() if name != "versions"}, history)
     if on_start:
         on_start(scratch)
 
 
 def _take_up_finished(
-    model_config: dict[str, Any], folder: Path, on_start: Callable[[Path], None] | None
+    model_config: dict[str, Any],
+    outlines: dict[str, dict[str, str]],
+    folder: Path,
+    on_start: Callable[[Path], None] | None,
 ) -> list[list[float]]:
-    """Bring back the finished training of this fingerprint; its history, empty if there is none."""
-    history = finished.find_finished(model_config["fingerprint"], model_config["versions"])
+    """Bring back the finished training of this digest; its history, empty if there is none."""
+    history = finished.find_finished(model_config["training_digest"], model_config["versions"])
     if history is None:
         return []
     _announce(model_config, history, on_start)
     with _explain_write_errors(folder):
-        finished.publish_finished(model_config["fingerprint"], folder)
+        finished.publish_finished(model_config, outlines, folder)
     with progress.progress_bar(len(history), "train", "epochs", done=len(history)):
         return history
 
 
-def _resume(state: TrainState, scratch: Path, fingerprint: str, context: DistributedContext) -> None:
+def _resume(state: TrainState, scratch: Path, training_digest: str, context: DistributedContext) -> None:
     """Load the checkpoint, if there is one: only the main process needs the disk that it lies on."""
-    content = checkpoint.read_checkpoint(scratch, fingerprint) if context.is_main else b""
+    content = checkpoint.read_checkpoint(scratch, training_digest) if context.is_main else b""
     content = distributed.broadcast(context, content)
     if content:
-        train_state.load_state_dict(state, checkpoint.unpack_checkpoint(content, fingerprint))
+        train_state.load_state_dict(state, checkpoint.unpack_checkpoint(content, training_digest))
 
 
 def _checkpoint_callback(
-    state: TrainState, scratch: Path, fingerprint: str, context: DistributedContext
+    state: TrainState, scratch: Path, training_digest: str, context: DistributedContext
 ) -> Callable[[], None]:
     """Logs each epoch, and writes a checkpoint when the last is old enough: the clock decides when, never what."""
     last = time.monotonic()
@@ -230,21 +247,22 @@ def _checkpoint_callback(
             append_epochs(scratch, state.history[logged:])
             logged = len(state.history)
         if context.is_main and time.monotonic() - last > CHECKPOINT_EVERY_S:
-            content = checkpoint.pack_checkpoint(train_state.state_dict(state), fingerprint)
+            content = checkpoint.pack_checkpoint(train_state.state_dict(state), training_digest)
             checkpoint.write_checkpoint(scratch, content)
             last = time.monotonic()
 
     return on_step
 
 
-def _write_model(state: TrainState, model_config: dict[str, Any], folder: Path) -> None:
-    """The averaged weights and the history as a model folder, kept for the next time and published."""
-    fingerprint = model_config["fingerprint"]
+def _write_model(
+    state: TrainState, model_config: dict[str, Any], outlines: dict[str, dict[str, str]], folder: Path
+) -> None:
+    """The averaged weights and the history, kept for the next time and published as a model folder."""
     with _explain_write_errors(folder):
-        with finished.write_finished(fingerprint) as fresh:
+        with finished.write_finished(model_config["training_digest"]) as fresh:
             save_model(state.ema_model, fresh, model_config)
             (fresh / HISTORY_FILE).write_text(history_csv(state.history), encoding="utf-8")
-        finished.publish_finished(fingerprint, folder)
+        finished.publish_finished(model_config, outlines, folder)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from strokewise.data.shards import OTHER
+from strokewise.data.shapes import OTHER
 from strokewise.errors import OutlineError
 from strokewise.synthesis import svg
 from strokewise.synthesis.strokes import Strokes, assemble_strokes, polyline_length, split_at_corners

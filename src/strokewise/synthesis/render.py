@@ -14,7 +14,7 @@ from typing import Annotated, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.data.shards import OTHER
+from strokewise.data.shapes import OTHER
 from strokewise.params import GenerateParams
 from strokewise.synthesis import distractors, hand, hand_params, ink, ink_params, paper
 from strokewise.synthesis.hand_params import HandParams

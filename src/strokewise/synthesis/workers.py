@@ -4,24 +4,18 @@ The bytes do not depend on the number of processes, on the machine or on the ord
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from strokewise.data import shards
 from strokewise.data.png import encode_png
 from strokewise.errors import UserError
 from strokewise.params import GenerateParams
+from strokewise.support import processes
 from strokewise.synthesis import render
 from strokewise.synthesis.outlines import Catalogue
 
@@ -58,17 +52,12 @@ def plan_shards(generate: GenerateParams) -> list[ShardPlan]:
     ]
 
 
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def paint_shards(
     plan: list[ShardPlan],
     folder: Path,
     catalogue: Catalogue,
     generate: GenerateParams,
-    processes: int,
+    num_processes: int,
     progress: Callable[[int], Any],
 ) -> None:
     """Paint shards into a folder.
@@ -81,19 +70,18 @@ def paint_shards(
         folder: Where to write them.
         catalogue: The outlines.
         generate: The section of the parameters.
-        processes: How many shards to paint at a time.
+        num_processes: How many shards to paint at a time.
         progress: Called with the number of paintings finished since its last call.
     """
-    if min(processes, len(plan)) <= 1:
+    if min(num_processes, len(plan)) <= 1:
         for shard in plan:
             _paint_shard(shard, folder, catalogue, generate, lambda: progress(1))
         return
-    context = multiprocessing.get_context("spawn")  # threads and locks of libraries do not survive a fork
+    context = multiprocessing.get_context("spawn")
     stop, counter = context.Event(), context.Value("q", 0)
     longest_first = sorted(plan, key=lambda shard: -shard.rows)
-    with ProcessPoolExecutor(min(processes, len(plan)), context, _init_worker, (stop, counter)) as pool:
-        with _sigint_blocked():  # Ctrl-C goes to this process alone, which then stops the workers
-            pending = {pool.submit(_paint_in_worker, shard, folder, catalogue, generate) for shard in longest_first}
+    with processes.worker_pool(min(num_processes, len(plan)), _init_painting, (stop, counter)) as pool:
+        pending = {pool.submit(_paint_in_worker, shard, folder, catalogue, generate) for shard in longest_first}
         try:
             _report_progress(pending, counter, progress)
         except BrokenProcessPool:
@@ -103,7 +91,6 @@ def paint_shards(
             ) from None
         finally:
             stop.set()
-            pool.shutdown(cancel_futures=True)
 
 
 def _report_progress(pending: set[Future[None]], counter: Any, progress: Callable[[int], Any]) -> None:
@@ -118,24 +105,6 @@ def _report_progress(pending: set[Future[None]], counter: Any, progress: Callabl
             future.result()
 
 
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Processes started in this block never receive SIGINT; this process receives it at the end of the block."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may install signal handlers
-        yield
-        return
-    received: list[int] = []
-    old_handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
-    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # child processes inherit the mask
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
-        signal.signal(signal.SIGINT, old_handler)
-        if received:
-            signal.raise_signal(signal.SIGINT)
-
-
 # --- in a worker process
 
 
@@ -146,18 +115,8 @@ class _StopRequested(Exception):
 _worker_state: dict[str, Any] = {}  # the shared event and counter: they cannot be passed with a task
 
 
-def _init_worker(stop: Any, counter: Any) -> None:
-    """Initialise a worker: one thread for OpenCV, and exit when the parent dies."""
+def _init_painting(stop: Any, counter: Any) -> None:
     _worker_state.update(stop=stop, counter=counter)
-    cv2.setNumThreads(1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _paint_in_worker(shard: ShardPlan, folder: Path, catalogue: Catalogue, generate: GenerateParams) -> None:

@@ -1,4 +1,4 @@
-"""Tensors and a little text ↔ one file, `.strokewise/checkpoints/<fingerprint>/checkpoint.safetensors`.
+"""Tensors and a little text ↔ one file, `.strokewise/checkpoints/<training digest>/checkpoint.safetensors`.
 
 The file is replaced by a rename, so it is either complete or the previous one; a digest over all tensors finds a
 damaged one. An unusable checkpoint is set aside with a warning and training starts anew. No pickle: safetensors, with
@@ -36,16 +36,16 @@ class Checkpoint:
     progress: dict[str, Any]
 
 
-def checkpoint_dir(fingerprint: str) -> Path:
-    """Where the training of this fingerprint keeps its checkpoint and its lock."""
-    return scratch_dir() / "checkpoints" / fingerprint
+def checkpoint_dir(training_digest: str) -> Path:
+    """Where the training of this digest keeps its checkpoint and its lock."""
+    return scratch_dir() / "checkpoints" / training_digest
 
 
-def pack_checkpoint(checkpoint: Checkpoint, fingerprint: str) -> bytes:
+def pack_checkpoint(checkpoint: Checkpoint, training_digest: str) -> bytes:
     """The bytes of a checkpoint file."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     state = {
-        "fingerprint": fingerprint,
+        "training_digest": training_digest,
         "torch": torch.__version__,  # another release may go on to other bytes
         "progress": checkpoint.progress,
     }
@@ -53,18 +53,18 @@ def pack_checkpoint(checkpoint: Checkpoint, fingerprint: str) -> bytes:
     return safetensors.torch.save(tensors, {"state": json.dumps(signed, sort_keys=True)})
 
 
-def unpack_checkpoint(content: bytes, fingerprint: str) -> Checkpoint:
+def unpack_checkpoint(content: bytes, training_digest: str) -> Checkpoint:
     """The checkpoint in `content`. Raises ValueError, saying why, if it is damaged or of another training."""
     try:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:HEADER_LENGTH_BYTES], "little")
         header = json.loads(content[HEADER_LENGTH_BYTES : HEADER_LENGTH_BYTES + length])
         state = json.loads(header["__metadata__"]["state"])
-        owner, torch_version, saved = state["fingerprint"], state["torch"], state["progress"]
+        owner, torch_version, saved = state["training_digest"], state["torch"], state["progress"]
         digest = state.pop("digest")
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"it is damaged: {one_line(error, 120)}") from None
-    if owner != fingerprint:
+    if owner != training_digest:
         raise ValueError("it belongs to another training")
     if torch_version != torch.__version__:
         raise ValueError(f"it was made by torch {torch_version}, this is {torch.__version__}")
@@ -87,12 +87,12 @@ def write_checkpoint(folder: Path, content: bytes) -> None:
         progress.warn(f"no checkpoint could be written to {folder}: {error.strerror}; training goes on without")
 
 
-def read_checkpoint(folder: Path, fingerprint: str) -> bytes:
+def read_checkpoint(folder: Path, training_digest: str) -> bytes:
     """The packed checkpoint of this training, empty if there is none to use; an unusable one is set aside."""
     file = folder / CHECKPOINT_FILE
     try:
         content = file.read_bytes()
-        unpack_checkpoint(content, fingerprint)
+        unpack_checkpoint(content, training_digest)
     except FileNotFoundError:
         return b""
     except (OSError, ValueError) as error:

@@ -1,0 +1,125 @@
+"""A model as one file, `model.onnx`, in ONNX Runtime: pictures → probabilities. The CNN and the baseline are such.
+
+    pictures uint8 (N, G, G), 0 = bare paper, 255 = full ink → probabilities float32 (N, C), each row summing to 1
+
+The file is all that prediction needs. Its metadata, text by name:
+
+    shapes                  the names of the classes by label, JSON
+    preprocessing           how to make the pictures, in words
+    preprocessing_version   the same for `preprocess`: another version makes other pictures
+    fingerprint             of everything that decided the model
+    digest                  SHA-256 of the file with zeros in the digest's place
+
+The CNN's file also has `outlines` (the SVG files as JSON: shape → variant → text), `weights` (their digest) and
+`opset`, the baseline's `choice` (the name of the estimator).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokewise.errors import ModelError
+from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+ONNX_FILE = "model.onnx"  # in a model folder
+PREPROCESSING_TEXT = (
+    "pictures: uint8 (N, {side}, {side}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink. "
+    "Take the second moments of its convex hull: along the shorter of the two axes that they have, stretch it by the "
+    "square root of how many times (at most 9) the other is longer. Centre it in a square with a margin of 1/16 of "
+    "its longer side, and scale it to {side}x{side} with anti-aliased lines at least 1/43 of the side wide. Whatever "
+    "follows, such as the division by 255, is part of the graph."
+)
+BATCH = 64  # pictures a call of ONNX Runtime
+NO_DIGEST = b"0" * 64
+DIGEST_FIELD = b"\x0a\x06digest\x12\x40"  # of the protocol buffer: a key of 6 bytes, a value of 64
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A loaded model."""
+
+    shapes: tuple[str, ...]
+    """By label."""
+    image_size: int
+    """G, the side of a picture in pixels."""
+    metadata: Mapping[str, str]
+    content: bytes
+    """The file."""
+    session: Any
+    """onnxruntime.InferenceSession."""
+
+    def predict_proba(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, G, G) → float32 (N, C). Raises ModelError for pictures of another size."""
+        side = self.image_size
+        if pictures.ndim != 3 or pictures.shape[1:] != (side, side):
+            raise ModelError(
+                f"pictures of shape {pictures.shape} do not fit a model of image_size {side}; give (N, {side}, {side})"
+            )
+        probabilities = np.empty((len(pictures), len(self.shapes)), np.float32)
+        for start in range(0, len(pictures), BATCH):
+            batch = np.ascontiguousarray(pictures[start : start + BATCH])
+            probabilities[start : start + BATCH] = self.session.run(["probabilities"], {"pictures": batch})[0]
+        return probabilities
+
+
+def onnx_bytes(model: "ModelProto", shapes: tuple[str, ...], image_size: int, metadata: Mapping[str, str]) -> bytes:
+    """The file of a graph from `pictures` to `probabilities`, with `metadata` and what every file has beside it."""
+    from onnx import helper
+
+    common = {
+        "shapes": json.dumps(shapes, ensure_ascii=False),
+        "preprocessing": PREPROCESSING_TEXT.format(side=image_size),
+        "preprocessing_version": str(PREPROCESSING_VERSION),
+    }
+    helper.set_model_props(model, {**common, **metadata, "digest": NO_DIGEST.decode()})
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content.replace(DIGEST_FIELD + NO_DIGEST, DIGEST_FIELD + hashlib.sha256(content).hexdigest().encode())
+
+
+def load_onnx(path: Path) -> OnnxModel:
+    """Load a model from its file, or from the model folder that holds it.
+
+    Raises ModelError if there is none, or if it is damaged, not of strokewise or of another version.
+    """
+    import onnxruntime
+
+    file = path / ONNX_FILE if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise ModelError(
+            f"no model at {path}: {file} {'does not exist' if missing else f'cannot be read ({error.strerror})'}; "
+            "run `strokewise train`, or name what it wrote"
+        ) from None
+    _check_digest(content, file)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # the same sums in the same order everywhere
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    if metadata["preprocessing_version"] != str(PREPROCESSING_VERSION):
+        raise ModelError(
+            f"{file} was trained with version {metadata['preprocessing_version']} of the preprocessing, this is "
+            f"version {PREPROCESSING_VERSION}; train it again, or use the strokewise that it was made with"
+        )
+    shapes = tuple(json.loads(metadata["shapes"]))
+    return OnnxModel(shapes, session.get_inputs()[0].shape[1], metadata, content, session)
+
+
+def _check_digest(content: bytes, file: Path) -> None:
+    before, field, rest = content.rpartition(DIGEST_FIELD)
+    digest = rest[: len(NO_DIGEST)]
+    if not field:
+        raise ModelError(f"{file} is no model that this version of strokewise wrote; train it again")
+    blank = before + field + NO_DIGEST + rest[len(NO_DIGEST) :]
+    if hashlib.sha256(blank).hexdigest().encode() != digest:
+        raise ModelError(f"{file} is damaged: its content does not match its digest; train it again, or get it again")
