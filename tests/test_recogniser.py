@@ -1,6 +1,8 @@
 """The recogniser: every form of a picture gives the same prediction; errors are raised or yielded."""
 
 import io
+import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,7 +39,7 @@ def test_path_bytes_and_array_give_the_same_prediction(model: recogniser.Recogni
     path = tmp_path / "drawing.png"
     cv2.imwrite(str(path), scene())
     predictions = model.predict([path, str(path), path.read_bytes(), scene()])
-    assert len({str(prediction) for prediction in predictions}) == 1
+    assert len({str(prediction.to_dict()) for prediction in predictions}) == 1
     assert model.predict(path) == model.predict([path]) == model.predict(scene())
     assert model.predict(scene())[0].scores == pytest.approx(predictions[3].scores, abs=1e-6)
 
@@ -134,5 +136,67 @@ def test_missing_model_raises_model_error(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=r"no model in .*nowhere"):
         strokewise.load(tmp_path / "nowhere")
-    with pytest.raises(ModelError, match="no champion is registered and there is no data/model here; run `make repro`"):
-        strokewise.load()
+
+
+def test_prediction_is_the_name_with_its_scores(model: recogniser.Recogniser) -> None:
+    (prediction,) = model.predict(scene())
+    assert prediction == prediction.shape == max(prediction.scores, key=prediction.scores.__getitem__)
+    assert prediction.confidence == max(prediction.scores.values())
+    assert pickle.loads(pickle.dumps(prediction)).to_dict() == prediction.to_dict()  # noqa: S301 - our own
+    assert json.loads(json.dumps(prediction.to_dict()))["shape"] == prediction
+
+
+def test_rejected_prediction_is_other_with_its_score(model: recogniser.Recogniser) -> None:
+    (prediction,) = model.predict(scene(), reject_below=1.0)
+    assert (prediction, prediction.confidence) == ("other", prediction.scores["other"])
+
+
+def test_predict_proba_has_a_row_a_picture_and_a_column_a_class(model: recogniser.Recogniser) -> None:
+    scenes = np.stack([scene(radius) for radius in (10, 15, 20)])
+    rows = model.predict_proba(scenes)
+    assert (rows.shape, rows.dtype) == ((3, 3), np.float32)
+    assert model.classes_.tolist() == list(model.shapes)
+    for row, prediction in zip(rows, model.predict(scenes), strict=True):
+        assert dict(zip(model.classes_, row.tolist(), strict=True)) == pytest.approx(prediction.scores)
+    assert model.predict_proba(scenes[..., 0]) == pytest.approx(rows)  # a stack of grey pictures
+    assert model.predict_proba([]).shape == (0, 3)
+    with pytest.raises(PictureError):
+        model.predict_proba([scene(), np.full((40, 40), 255, np.uint8)])
+
+
+def test_scikit_learn_takes_it_for_a_fitted_classifier(model: recogniser.Recogniser) -> None:
+    from sklearn import metrics
+    from sklearn.base import is_classifier
+    from sklearn.utils.validation import check_is_fitted
+
+    scenes, labels = [scene(radius) for radius in (10, 15, 20)], ["circle", "cross", "other"]
+    check_is_fitted(model.fit(scenes, labels))
+    assert is_classifier(model)
+    assert metrics.log_loss(labels, model.predict_proba(scenes), labels=model.classes_) > 0
+    assert 0 <= metrics.accuracy_score(labels, model.predict(scenes)) <= 1
+    assert metrics.get_scorer("accuracy")(model, scenes, labels) == metrics.accuracy_score(
+        labels, model.predict(scenes)
+    )
+    display = metrics.ConfusionMatrixDisplay.from_estimator(model, scenes, labels, labels=model.classes_)
+    assert display.confusion_matrix.sum() == 3
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_answers_in_order(model: recogniser.Recogniser, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "drawing.png"), scene())
+    one: list[Any] = [
+        tmp_path / "drawing.png",
+        scene(14),
+        b"rubbish",
+        [[(0, 0), (9, 9), (0, 9)]],
+        tmp_path / "none.png",
+    ]
+    sources = [io.BytesIO((tmp_path / "drawing.png").read_bytes()), *one * 40]
+    answers = list(model.stream(sources, num_processes=2))
+    sources[0] = tmp_path / "drawing.png"
+    expected = list(model.stream(sources))
+    assert [str(answer) for answer in answers] == [str(answer) for answer in expected]
+    for answer, alone in zip(answers, expected, strict=True):
+        if isinstance(alone, recogniser.Prediction):
+            assert isinstance(answer, recogniser.Prediction)
+            assert answer.scores == pytest.approx(alone.scores, abs=1e-6)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -241,6 +242,7 @@ _worker_model: list[OnnxModel] = []
 
 
 def _load_in_worker(path: Path) -> None:
+    cv2.setNumThreads(1)
     _worker_model[:] = [load_onnx(path)]
 
 

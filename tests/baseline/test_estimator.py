@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from strokewise.baseline import augmented, estimator, selection
 from strokewise.baseline.selection import Trial
 from strokewise.errors import ModelError
+from strokewise.model import onnx_file
 
 SIDE = 12
 SHAPES = ("bar", "cross", "dot")
@@ -53,7 +54,7 @@ def save_fitted(trial: Trial, shapes: int, folder: Path) -> tuple[Any, NDArray[n
     pictures, labels = make_pictures(60)
     pictures, labels = pictures[labels < shapes], labels[labels < shapes]
     model = selection.refit(trial, pictures, labels, augmented.augmented_copies(pictures, trial.copies, 0), seed=0)
-    chosen = {"choice": trial.model, "temperature": trial.temperature}
+    chosen = {"fingerprint": "f" * 64, "choice": trial.model, "temperature": trial.temperature}
     estimator.save_baseline(model, pictures, folder, {"shapes": list(SHAPES[:shapes]), "image_size": SIDE, **chosen})
     return model, pictures
 
@@ -66,7 +67,7 @@ def test_saved_baseline_is_loaded_with_the_same_predictions(name: str, shapes: i
     loaded = estimator.load_baseline(tmp_path / "baseline")
     new, _ = make_pictures(30, seed=9)
     probabilities = loaded.predict_proba(new)
-    assert (loaded.shapes, loaded.image_size, loaded.config["choice"]) == (SHAPES[:shapes], SIDE, name)
+    assert (loaded.shapes, loaded.image_size, loaded.metadata["choice"]) == (SHAPES[:shapes], SIDE, name)
     assert probabilities.shape == (30, shapes)
     assert probabilities.dtype == np.float32
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(30), abs=1e-5)
@@ -84,28 +85,25 @@ def test_predictions_do_not_depend_on_the_batch_size(tmp_path: Path, monkeypatch
     _, pictures = save_fitted(Trial("logistic regression", 0, 0.9, (), None), 3, tmp_path / "baseline")
     loaded = estimator.load_baseline(tmp_path / "baseline")
     expected = loaded.predict_proba(pictures)
-    monkeypatch.setattr(estimator, "ONNX_BATCH", 7)
+    monkeypatch.setattr(onnx_file, "BATCH", 7)
     assert loaded.predict_proba(pictures) == pytest.approx(expected, abs=1e-6)
     assert loaded.predict_proba(pictures[:0]).shape == (0, 3)
 
 
 def test_conversion_that_changes_predictions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert = estimator._to_onnx
-    monkeypatch.setattr(estimator, "_to_onnx", lambda model, temperature, side: convert(model, 9.0, side))
+    monkeypatch.setattr(estimator, "_to_onnx", lambda model, config: convert(model, config | {"temperature": 9.0}))
     with pytest.raises(AssertionError, match="PCA \\+ RBF SVM as ONNX predicts differently"):
         save_fitted(Trial("PCA + RBF SVM", 0, 0.9, (), 0.1), 3, tmp_path / "baseline")
     assert not (tmp_path / "baseline").exists()
 
 
 def test_damaged_baseline_raises_model_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no complete baseline; run `strokewise baseline`"):
+    with pytest.raises(ModelError, match=r"model.onnx is missing; run `strokewise baseline`"):
         estimator.load_baseline(tmp_path)
     save_fitted(Trial("logistic regression", 0, 0.9, (), None), 3, tmp_path / "baseline")
     (tmp_path / "baseline" / "model.onnx").write_bytes(b"something else")
-    with pytest.raises(ModelError, match="is not the file that"):
-        estimator.load_baseline(tmp_path / "baseline")
-    (tmp_path / "baseline" / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="holds no complete baseline"):
+    with pytest.raises(ModelError, match="is no model that this version of strokewise wrote"):
         estimator.load_baseline(tmp_path / "baseline")
 
 
@@ -119,7 +117,8 @@ pictures = np.random.default_rng(0).integers(0, 256, (60, 12, 12), dtype=np.uint
 labels = np.arange(60) % 3
 trial = Trial(sys.argv[1], 0, 0.9, (), 0.5 if "SVM" in sys.argv[1] else None)
 model = selection.refit(trial, pictures, labels, pictures[None, :][:0], 0)
-config = {"shapes": ["a", "b", "c"], "image_size": 12, "choice": trial.model, "temperature": trial.temperature}
+config = {"shapes": ["a", "b", "c"], "image_size": 12, "fingerprint": "f"}
+config |= {"choice": trial.model, "temperature": trial.temperature}
 estimator.save_baseline(model, pictures, Path(sys.argv[2]), config)
 """
 

@@ -93,7 +93,6 @@ def test_exit_code_of_an_error(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["predict", "."], "no champion is registered and there is no data/model here; run `make repro`"),
         (["predict", ".", "--model", "nowhere/model"], "no model in nowhere/model"),
         (["predict", ".", "--model", "champion"], "champion"),
         (["predict", "--model", "x"], "Missing argument"),

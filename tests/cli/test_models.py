@@ -1,6 +1,5 @@
 """The commands that use a model: predict and export."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -38,7 +37,7 @@ def test_predict_reads_standard_input(kind: str, model: Path, drawing: Path) -> 
     answer = json.loads(done.stdout)
     assert answer.pop("path") == "-"
     (expected,) = load(model).predict(content)
-    assert answer == dataclasses.asdict(expected)
+    assert answer == expected.to_dict()
 
 
 @pytest.mark.parametrize("layout", ["points", "columns"])
@@ -112,5 +111,6 @@ def test_predict_of_an_empty_folder_exits_with_2(model: Path, run_cli: RunCli, t
 def test_export_writes_onnx_that_onnxruntime_loads(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     _, output, _ = run_cli("export", "--onnx", str(path), "--model", str(model))
-    assert output.startswith(f"{path}: onnxruntime answers as PyTorch does")
+    assert output == f"{path}: {path.stat().st_size:,} bytes, 2 classes\n"
+    assert path.read_bytes() == (model / "model.onnx").read_bytes()
     assert onnxruntime.InferenceSession(path).get_inputs()[0].shape[1:] == [32, 32]

@@ -151,3 +151,16 @@ def test_any_object_is_read_or_refused(value: Any) -> None:
         return
     assert strokes
     assert all(np.isfinite(stroke).all() and stroke.shape[1] == 2 for stroke in strokes)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1e308, 1e308, 0], [1e308, -1e308, 0], [1e308, 1e308, 1]],
+        [[1, 2, 1e309], [3, 4, float("-inf")], [5, 6, float("inf")]],
+        [[float("nan")] * 3] * 3,
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused_without_a_warning(rows: list[list[float]]) -> None:
+    with pytest.raises(PictureError):  # and warnings are errors in these tests
+        stroke_formats.to_strokes([rows])

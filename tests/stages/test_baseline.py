@@ -61,7 +61,7 @@ def test_baseline_folder_says_how_the_model_was_chosen() -> None:
     paint_training_set(36)
     loaded = baseline(small_params())
     config = json.loads((BASELINE_DIR / "config.json").read_text())
-    assert config == loaded.config
+    assert (loaded.metadata["fingerprint"], loaded.metadata["choice"]) == (config["fingerprint"], config["choice"])
     assert (config["shapes"], config["image_size"]) == (list(SHAPES), 16)
     trials = config["cross_validation"]
     assert {(trial["model"], trial["copies"]) for trial in trials} == {
@@ -87,15 +87,15 @@ def test_baseline_repeats_to_the_byte() -> None:
 @pytest.mark.usefixtures("_one_candidate")
 def test_fingerprint_changes_with_what_decides_the_baseline_alone() -> None:
     paint_training_set(24)
-    known = baseline(small_params(augmented_copies=0)).config["fingerprint"]
+    known = baseline(small_params(augmented_copies=0)).metadata["fingerprint"]
     params = small_params(augmented_copies=0)
     same = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 7})})
-    assert baseline(same).config["fingerprint"] == known
-    others = [baseline(small_params(augmented_copies=0, folds=3)).config["fingerprint"]]
+    assert baseline(same).metadata["fingerprint"] == known
+    others = [baseline(small_params(augmented_copies=0, folds=3)).metadata["fingerprint"]]
     grid = params.model_copy(update={"network": params.network.model_copy(update={"image_size": 18})})
-    others.append(baseline(grid).config["fingerprint"])
+    others.append(baseline(grid).metadata["fingerprint"])
     paint_training_set(24, seed=2)
-    others.append(baseline(small_params(augmented_copies=0)).config["fingerprint"])
+    others.append(baseline(small_params(augmented_copies=0)).metadata["fingerprint"])
     assert len({known, *others}) == 4
 
 

@@ -4,10 +4,12 @@ import contextlib
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,8 +22,8 @@ from strokewise.data.png import encode_png
 from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError, ModelError
 from strokewise.model.cnn import CNN
-from strokewise.model.inference import predict_proba
-from strokewise.model.model_files import load_model, save_model
+from strokewise.model.model_files import save_model
+from strokewise.model.onnx_file import load_onnx, onnx_bytes
 from strokewise.params import EvaluateParams, Params
 from strokewise.stages import evaluate as stage
 from strokewise.stages.evaluate import evaluate
@@ -112,7 +114,7 @@ def test_report_holds_exactly_the_documented_files() -> None:
 def test_predictions_equal_those_of_the_models() -> None:
     table = pq.read_table(REPORT_DIR / "predictions.parquet")
     for name, predict in (
-        ("cnn", lambda pictures: predict_proba(load_model(MODEL_DIR), pictures)),
+        ("cnn", lambda pictures: load_onnx(MODEL_DIR).predict_proba(pictures)),
         ("baseline", lambda pictures: estimator.load_baseline().predict_proba(pictures)),
     ):
         split = load_paintings("test", IMAGE_SIZES[name])
@@ -178,27 +180,29 @@ def test_evaluation_repeats_to_the_byte(project_copy: Path) -> None:
 
 def test_evaluation_digest_changes_with_what_decides_it() -> None:
     split = load_paintings("test", IMAGE_SIZES["cnn"])
-    cnn, baseline = load_model(MODEL_DIR), estimator.load_baseline()
+    cnn, baseline = load_onnx(MODEL_DIR), estimator.load_baseline()
     probabilities = {name: np.eye(len(split.shapes), dtype=np.float32)[split.labels] for name in IMAGE_SIZES}
 
-    def digest(config: EvaluateParams) -> Any:
+    def digest(config: EvaluateParams) -> Any:  # of the models as they are when it is called
         return stage._compute_metrics(split, cnn, baseline, probabilities, config)["evaluation"]
 
     config = small_params().evaluate
     digests = [digest(config)]
     assert digests[0] == json.loads((REPORT_DIR / "metrics.json").read_text())["evaluation"]
     digests.append(digest(config.model_copy(update={"seed": 5})))
-    cnn.config["fingerprint"] = "of another"
+    cnn = replace(cnn, metadata={**cnn.metadata, "fingerprint": "of another"})
     digests.append(digest(config))
-    baseline.config["fingerprint"] = "of another"
+    baseline = replace(baseline, metadata={**baseline.metadata, "fingerprint": "of another"})
     digests.append(digest(config))
     assert len(set(digests)) == 4
 
 
 def test_model_of_other_shapes_raises_model_error(project_copy: Path) -> None:
-    config = json.loads((BASELINE_DIR / "config.json").read_text())
-    config["shapes"][0] = "house"
-    (BASELINE_DIR / "config.json").write_text(json.dumps(config))
+    model = estimator.load_baseline()
+    shapes = ("house", *model.shapes[1:])
+    metadata = {name: text for name, text in model.metadata.items() if name != "shapes"}
+    content = onnx_bytes(onnx.load_from_string(model.content), shapes, model.image_size, metadata)
+    (BASELINE_DIR / "model.onnx").write_bytes(content)
     with pytest.raises(
         ModelError, match=r"baseline knows the shapes house, .*the test paintings show cross.*run `strok"
     ):

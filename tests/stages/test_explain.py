@@ -73,7 +73,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(threads)
     save_model(cnn.eval(), root / "data/model", {})
     fitted = LogisticRegression().fit(estimator.flatten(split.pictures), split.labels)
-    config = {"shapes": list(SHAPES), "image_size": 32, "choice": "logistic regression", "temperature": None}
+    config = {
+        "shapes": list(SHAPES),
+        "image_size": 32,
+        "fingerprint": "",
+        "choice": "logistic regression",
+        "temperature": None,
+    }
     estimator.save_baseline(fitted, split.pictures, root / BASELINE_DIR, config)
     return root
 
@@ -177,7 +183,7 @@ def test_missing_input_raises_an_error_that_names_it(
     with pytest.raises(DatasetError, match=r"no paintings in data/paintings/test.*strokewise generate"):
         explain(params)
     shutil.copytree(project / "data/paintings", "data/paintings")
-    with pytest.raises(ModelError, match=r"data/baseline holds no complete baseline.*strokewise baseline"):
+    with pytest.raises(ModelError, match=r"no model in data/baseline.*strokewise baseline"):
         explain(params)
     assert not REPORT_DIR.exists()
 

@@ -25,6 +25,7 @@ from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.inference import predict_proba
 from strokewise.model.model_files import load_model
+from strokewise.model.onnx_file import load_onnx
 from strokewise.params import Params
 from strokewise.stages import train as stage
 from strokewise.stages.train import train
@@ -85,10 +86,10 @@ def model() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path("data/model").iterdir())}
 
 
-def delete_saved(fingerprint: str) -> None:
-    """Delete the checkpoint and the finished model of this fingerprint."""
-    shutil.rmtree(checkpoint.checkpoint_dir(fingerprint))
-    shutil.rmtree(finished.finished_dir(fingerprint))
+def delete_saved(training_digest: str) -> None:
+    """Delete the checkpoint and the finished model of this training."""
+    shutil.rmtree(checkpoint.checkpoint_dir(training_digest))
+    shutil.rmtree(finished.finished_dir(training_digest))
 
 
 def history() -> np.ndarray:
@@ -97,7 +98,7 @@ def history() -> np.ndarray:
 
 def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
     done = train(params())
-    assert sorted(model()) == ["config.json", "history.csv", "model.safetensors"]
+    assert sorted(model()) == ["config.json", "history.csv", "model.onnx", "model.safetensors"]
     config = json.loads(model()["config.json"])
     assert config["fingerprint"] == done.fingerprint
     assert config["paintings"] == {split: split_digest(split) for split in ("train", "validation")}
@@ -115,7 +116,7 @@ def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
 def test_training_repeats_to_the_byte_and_another_seed_differs(workdir: Path) -> None:
     first = train(params())
     bytes_then = model()
-    delete_saved(first.fingerprint)
+    delete_saved(first.training_digest)
     assert train(params()) == first
     assert model() == bytes_then
     assert train(params("train.seed=1")).fingerprint != first.fingerprint
@@ -132,12 +133,28 @@ def test_finished_training_is_taken_up_without_its_checkpoint(workdir: Path, mon
     assert model() == before
 
 
+def test_other_outlines_of_the_same_paintings_are_another_model_with_the_same_weights(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, weights = train(params()), model()["model.safetensors"]
+    outline = Path("data/outlines") / SHAPES[0] / "plain.svg"
+    outline.parent.mkdir(parents=True)
+    outline.write_text('<svg data-fit="affine"/>', encoding="utf-8")
+    monkeypatch.setattr(trainer, "train_step", lambda *_: pytest.fail("it trained again"))
+    after = train(params())
+    assert (after.fingerprint != before.fingerprint, after.training_digest) == (True, before.training_digest)
+    assert model()["model.safetensors"] == weights
+    metadata = load_onnx(after.folder).metadata
+    assert metadata["fingerprint"] == json.loads(model()["config.json"])["fingerprint"] == after.fingerprint
+    assert json.loads(metadata["outlines"]) == {SHAPES[0]: {"plain": '<svg data-fit="affine"/>'}}
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "history.csv"])
 def test_damaged_finished_training_is_repeated(workdir: Path, name: str) -> None:
     done = train(params())
     before = model()
     checkpoint.prune_checkpoints(keep=0)
-    file = finished.finished_dir(done.fingerprint) / name
+    file = finished.finished_dir(done.training_digest) / name
     file.write_bytes(file.read_bytes()[:-300])
     assert train(params()) == done
     assert model() == before
@@ -177,7 +194,7 @@ def test_resumed_training_ends_in_the_same_bytes(
     config = params(f"train.precision={precision}")
     train(config)
     expected = model()
-    delete_saved(json.loads(expected["config.json"])["fingerprint"])
+    delete_saved(json.loads(expected["config.json"])["training_digest"])
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
     update, steps = trainer.train_step, []
 
@@ -199,8 +216,8 @@ def test_resumed_training_ends_in_the_same_bytes(
 def test_damaged_checkpoint_is_ignored(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = train(params())
     expected = model()
-    shutil.rmtree(finished.finished_dir(done.fingerprint))
-    file = checkpoint.checkpoint_dir(done.fingerprint) / checkpoint.CHECKPOINT_FILE
+    shutil.rmtree(finished.finished_dir(done.training_digest))
+    file = checkpoint.checkpoint_dir(done.training_digest) / checkpoint.CHECKPOINT_FILE
     file.write_bytes(file.read_bytes()[:-9])
     train(params())
     assert "it is damaged" in capsys.readouterr().err
@@ -212,7 +229,7 @@ def test_convolutions_run_in_the_given_precision(workdir: Path, precision: str) 
     dtypes = set()
 
     def record_dtype(module: torch.nn.Module, _: Any, maps: torch.Tensor) -> None:
-        if isinstance(module, torch.nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d) and module.training:
             dtypes.add(maps.dtype)
 
     hook = torch.nn.modules.module.register_module_forward_hook(record_dtype)
@@ -317,7 +334,7 @@ def test_batch_of_one_works_without_batch_normalisation(workdir: Path) -> None:
 def test_resumed_progress_bar_starts_where_it_was(
     workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(finished.finished_dir(train(params("train.epochs=2")).fingerprint))
+    shutil.rmtree(finished.finished_dir(train(params("train.epochs=2")).training_digest))
     capsys.readouterr()
     train(params("train.epochs=2"))
     assert capsys.readouterr().err.splitlines()[0].startswith("train: 96/96 [")

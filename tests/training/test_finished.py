@@ -1,4 +1,4 @@
-"""Finished trainings are kept, found by fingerprint and library versions, and the oldest pruned.
+"""Finished trainings are kept, found by digest and library versions, and the oldest pruned.
 
 tests/stages/test_train.py takes up whole trainings, damaged ones as well.
 """
@@ -10,6 +10,7 @@ import pytest
 
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import load_model, save_model
+from strokewise.model.onnx_file import load_onnx
 from strokewise.params import Params
 from strokewise.training import finished, history
 
@@ -24,13 +25,13 @@ def cnn(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> CNN:
     return CNN(("a", "b"), params.network).eval()
 
 
-def write(cnn: CNN, fingerprint: str) -> None:
-    with finished.write_finished(fingerprint) as folder:
-        save_model(cnn, folder, {"fingerprint": fingerprint, "versions": VERSIONS})
+def write(cnn: CNN, training_digest: str) -> None:
+    with finished.write_finished(training_digest) as folder:
+        save_model(cnn, folder, {"training_digest": training_digest, "fingerprint": "earlier", "versions": VERSIONS})
         (folder / "history.csv").write_text(history.history_csv(ROWS))
 
 
-def test_finished_training_is_found_by_fingerprint_and_versions(cnn: CNN) -> None:
+def test_finished_training_is_found_by_digest_and_versions(cnn: CNN) -> None:
     assert finished.find_finished("ours", VERSIONS) is None
     write(cnn, "ours")
     assert finished.find_finished("ours", VERSIONS) == ROWS
@@ -50,8 +51,12 @@ def test_publish_finished_replaces_the_model_folder(cnn: CNN) -> None:
     write(cnn, "ours")
     Path("data/model").mkdir(parents=True)
     Path("data/model/old.txt").touch()
-    finished.publish_finished("ours", Path("data/model"))
-    assert load_model(Path("data/model")).config["fingerprint"] == "ours"
+    config = {"training_digest": "ours", "fingerprint": "now"}
+    finished.publish_finished(config, {"a": {"plain": "<svg/>"}}, Path("data/model"))
+    assert load_model(Path("data/model")).config["fingerprint"] == "now"
+    assert load_model(Path("data/model")).config["versions"] == VERSIONS
+    metadata = load_onnx(Path("data/model")).metadata
+    assert (metadata["fingerprint"], metadata["outlines"]) == ("now", '{"a": {"plain": "<svg/>"}}')
     assert not Path("data/model/old.txt").exists()
     assert finished.find_finished("ours", VERSIONS) == ROWS
 

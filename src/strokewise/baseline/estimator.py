@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.errors import ModelError
 from strokewise.model.onnx_file import ONNX_FILE, OnnxModel, load_onnx, onnx_bytes
 from strokewise.support.atomic_io import atomic_replace, write_json
 from strokewise.support.paths import BASELINE_DIR
@@ -47,10 +46,7 @@ def save_baseline(model: Any, pictures: NDArray[np.uint8], folder: Path, config:
 
 def load_baseline(folder: Path = BASELINE_DIR) -> OnnxModel:
     """Load a baseline from its folder. Raises ModelError if it is missing, incomplete or damaged."""
-    try:
-        return load_onnx(folder)
-    except ModelError as error:
-        raise ModelError(f"{error} (`strokewise baseline` makes it)") from None
+    return load_onnx(folder, stage="baseline")
 
 
 def flatten(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

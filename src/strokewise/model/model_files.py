@@ -1,7 +1,11 @@
-"""A model folder ↔ a CNN: `model.safetensors` and `config.json` are enough to rebuild it. No pickle."""
+"""A model folder ↔ a CNN: `model.safetensors` and `config.json` are enough to rebuild it. No pickle.
+
+`model.onnx` beside them is the same network, for prediction.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +16,24 @@ from safetensors import SafetensorError
 from strokewise.errors import ModelError, one_line
 from strokewise.model.cnn import CNN
 from strokewise.model.layers import count_parameters
+from strokewise.model.onnx_export import write_onnx
 from strokewise.params import NetworkParams
 from strokewise.support import atomic_io
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 
 
-def save_model(cnn: CNN, folder: Path, config: dict[str, Any]) -> None:
-    """Write `model.safetensors` and `config.json` into `folder`.
+def save_model(
+    cnn: CNN, folder: Path, config: dict[str, Any], outlines: Mapping[str, Mapping[str, str]] | None = None
+) -> None:
+    """Write `model.safetensors`, `config.json` and `model.onnx` into `folder`.
 
     Args:
         cnn: its `config` becomes what is written.
         folder: created if it does not exist. Not atomic: call it inside `atomic_io.atomic_replace`.
         config: fingerprint, training and the like. Shapes, image size, architecture, number of parameters and the
             weights' digest are added.
+        outlines: the SVG text of every variant of every shape, which `model.onnx` holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = weights_bytes(cnn)
@@ -39,6 +47,7 @@ def save_model(cnn: CNN, folder: Path, config: dict[str, Any]) -> None:
         "weights": hashlib.sha256(content).hexdigest(),
     }
     atomic_io.write_json(folder / CONFIG_FILE, cnn.config)
+    write_onnx(folder, outlines or {})
 
 
 def weights_bytes(cnn: CNN) -> bytes:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from strokewise.errors import ModelError, one_line
 from strokewise.model.layers import Layer, build_layers, group_norm_groups
-from strokewise.model.onnx_file import ONNX_FILE, load_onnx, onnx_bytes
+from strokewise.model.onnx_file import ONNX_FILE, onnx_bytes, open_onnx
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
 from strokewise.params import NetworkParams
 
@@ -46,12 +46,15 @@ def write_onnx(folder: Path, outlines: Mapping[str, Mapping[str, str]]) -> float
     from strokewise.model.model_files import load_model
 
     cnn = load_model(folder)
-    (folder / ONNX_FILE).write_bytes(build_onnx(folder, outlines))
+    content = build_onnx(folder, outlines)
     rng = np.random.default_rng(0)
     noise = 255 * (rng.random((64, cnn.image_size, cnn.image_size)) < np.linspace(0.02, 0.5, 64)[:, None, None])
     pictures = noise.astype(np.uint8)
-    difference = float(np.abs(load_onnx(folder).predict_proba(pictures) - predict_proba(cnn, pictures)).max())
+    difference = float(
+        np.abs(open_onnx(content, folder / ONNX_FILE).predict_proba(pictures) - predict_proba(cnn, pictures)).max()
+    )
     assert difference < MAX_DIFFERENCE, f"ONNX Runtime and PyTorch differ by {difference:.2g}"
+    (folder / ONNX_FILE).write_bytes(content)
     return difference
 
 

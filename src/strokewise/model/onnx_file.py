@@ -85,22 +85,25 @@ def onnx_bytes(model: "ModelProto", shapes: tuple[str, ...], image_size: int, me
     return content.replace(DIGEST_FIELD + NO_DIGEST, DIGEST_FIELD + hashlib.sha256(content).hexdigest().encode())
 
 
-def load_onnx(path: Path) -> OnnxModel:
-    """Load a model from its file, or from the model folder that holds it.
+def load_onnx(path: Path, stage: str = "train") -> OnnxModel:
+    """Load a model from its file, or from the model folder that holds it; `stage` makes it, for messages.
 
     Raises ModelError if there is none, or if it is damaged, not of strokewise or of another version.
     """
-    import onnxruntime
-
     file = path / ONNX_FILE if path.is_dir() else path
     try:
         content = file.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        raise ModelError(
-            f"no model at {path}: {file} {'does not exist' if missing else f'cannot be read ({error.strerror})'}; "
-            "run `strokewise train`, or name what it wrote"
-        ) from None
+        problem = f"{ONNX_FILE} is missing" if missing else f"{file} cannot be read ({error.strerror})"
+        raise ModelError(f"no model in {path}: {problem}; run `strokewise {stage}`, or name what it wrote") from None
+    return open_onnx(content, file)
+
+
+def open_onnx(content: bytes, file: Path) -> OnnxModel:
+    """The model in a file's bytes; `file` names it in messages. Raises ModelError as `load_onnx` does."""
+    import onnxruntime
+
     _check_digest(content, file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the same sums in the same order everywhere

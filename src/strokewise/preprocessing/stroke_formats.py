@@ -145,9 +145,10 @@ def to_strokes(drawing: Any, layout: StrokeLayout | None = None) -> list[Stroke]
     """
     raw = list(_collect(drawing, 0))
     unnamed = [stroke.table for stroke in raw if not stroke.is_points]
-    if layout is None and has_steps(unnamed):
-        return _check([stroke for table in unnamed for stroke in add_steps(table)])
-    columns = bool(unnamed) and has_columns(unnamed, layout, _is_quickdraw(drawing))
+    with np.errstate(all="ignore"):  # what is not finite is refused by `_check`
+        if layout is None and has_steps(unnamed):
+            return _check([stroke for table in unnamed for stroke in add_steps(table)])
+        columns = bool(unnamed) and has_columns(unnamed, layout, _is_quickdraw(drawing))
     return _check([stroke.table[:2].T if columns and not stroke.is_points else stroke.table[:, :2] for stroke in raw])
 
 

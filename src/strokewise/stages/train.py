@@ -51,6 +51,7 @@ class TrainResult:
 
     folder: Path
     fingerprint: str
+    training_digest: str
     validation_accuracy: float
 
 
@@ -124,7 +125,7 @@ def train(
                     checkpoint.prune_checkpoints()
                 history = state.history
     accuracy = history[-1][HISTORY_COLUMNS.index("validation_accuracy")] if history else float("nan")
-    return TrainResult(folder, model_config["fingerprint"], accuracy)
+    return TrainResult(folder, model_config["fingerprint"], training_digest, accuracy)
 
 
 def resolve_auto(config: TrainParams) -> TrainParams:
@@ -260,7 +261,7 @@ def _write_model(
     """The averaged weights and the history, kept for the next time and published as a model folder."""
     with _explain_write_errors(folder):
         with finished.write_finished(model_config["training_digest"]) as fresh:
-            save_model(state.ema_model, fresh, model_config)
+            save_model(state.ema_model, fresh, model_config, outlines)
             (fresh / HISTORY_FILE).write_text(history_csv(state.history), encoding="utf-8")
         finished.publish_finished(model_config, outlines, folder)
 

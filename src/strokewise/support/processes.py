@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from multiprocessing import connection
 from typing import Any
 
-import cv2
-
 
 def available_cores() -> int:
     """The number of cores that this process may use."""
@@ -59,8 +57,7 @@ def sigint_blocked() -> Iterator[None]:
 
 
 def _init_worker(initializer: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Initialise a worker: one thread for OpenCV, and exit when the parent dies."""
-    cv2.setNumThreads(1)
+    """Initialise a worker, which exits when the parent dies."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     initializer(*arguments)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from strokewise.data import shards
 from strokewise.data.png import encode_png
 from strokewise.errors import UserError
@@ -116,6 +118,7 @@ _worker_state: dict[str, Any] = {}  # the shared event and counter: they cannot 
 
 
 def _init_painting(stop: Any, counter: Any) -> None:
+    cv2.setNumThreads(1)
     _worker_state.update(stop=stop, counter=counter)
 
 

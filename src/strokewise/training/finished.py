@@ -1,4 +1,4 @@
-"""Finished trainings, `.strokewise/trained/<training digest>/`: weights and history, so that none is done twice.
+"""Finished trainings, `.strokewise/trained/<training digest>/`: each a model folder, so that none is done twice.
 
 Checkpoints are pruned to the newest few, and DVC empties data/model before it runs *train*; what is kept here outlives
 both. A training that is damaged, or was made by other versions of the libraries, is not taken up.
@@ -44,7 +44,7 @@ def find_finished(training_digest: str, versions: Mapping[str, str]) -> list[lis
 
 @contextmanager
 def write_finished(training_digest: str) -> Iterator[Path]:
-    """Yield the folder to write weights, config and history into; it appears at once, and the oldest go."""
+    """Yield the folder to write the model and its history into; it appears at once, and the oldest go."""
     with atomic_io.atomic_replace(finished_dir(training_digest)) as fresh:
         yield fresh
     folders = finished_dir(training_digest).parent.iterdir()
