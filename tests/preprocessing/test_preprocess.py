@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from strokewise.errors import PictureError
-from strokewise.preprocessing.preprocess import preprocess
+from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION, preprocess
 
 Draw = Callable[..., np.ndarray]
 Encode = Callable[..., bytes]
@@ -253,3 +253,55 @@ def test_damaged_file_is_accepted_or_refused(
 )
 def test_any_bytes_are_accepted_or_refused(data: bytes, start: bytes) -> None:
     assert_accepted_or_refused(start + data, 64)
+
+
+PICTURE_STATISTICS = {  # version -> mean level and centre of each of `fixed_scenes`
+    1: [
+        (16.14, 26.98, 36.68),
+        (18.73, 31.56, 31.55),
+        (83.73, 28.35, 36.78),
+        (28.4, 29.25, 35.48),
+        (10.65, 30.95, 30.8),
+        (71.66, 31.79, 37.09),
+        (34.28, 31.34, 36.82),
+        (25.9, 31.54, 31.43),
+        (61.59, 35.28, 36.59),
+        (31.14, 33.89, 38.7),
+        (27.61, 31.47, 31.55),
+        (90.43, 37.68, 39.13),
+    ]
+}
+
+
+def fixed_scenes() -> list["np.ndarray"]:
+    """Triangles, ellipses and lines on pages of several shades and sizes."""
+    scenes = []
+    for number in range(12):
+        height, width = 90 + 37 * (number % 4), 130 + 61 * (number % 3)
+        page = np.full((height, width, 3), (250 - 9 * number, 245, 240 - 15 * (number % 5)), np.uint8)
+        ink, pen = (20 * (number % 3), 10, 15 * (number % 6)), 1 + number % 4
+        corners = np.array([[0.2, 0.8], [0.75, 0.7], [0.3 + 0.04 * number, 0.15]]) * (width, height)
+        if number % 3 == 0:
+            cv2.polylines(page, [corners.astype(np.int32)], True, ink, pen, cv2.LINE_AA)
+        elif number % 3 == 1:
+            cv2.ellipse(page, (width // 2, height // 2), (width // 3, height // 5), 11 * number, 0, 360, ink, pen)
+        else:
+            cv2.fillPoly(page, [corners.astype(np.int32)], ink, cv2.LINE_AA)
+        scenes.append(page)
+    return scenes
+
+
+def test_pictures_are_those_of_the_version() -> None:
+    """Where this fails, pictures have changed: increase PREPROCESSING_VERSION, and make the reference model again."""
+    pictures = [preprocess(scene, 64).astype(np.float64) for scene in fixed_scenes()]
+    places = np.arange(64)
+    found = [
+        (
+            picture.mean(),
+            (picture.sum(0) * places).sum() / picture.sum(),
+            (picture.sum(1) * places).sum() / picture.sum(),
+        )
+        for picture in pictures
+    ]
+    expected = PICTURE_STATISTICS[PREPROCESSING_VERSION]
+    np.testing.assert_allclose(found, expected, atol=0.1)  # levels and pixels; processors round otherwise

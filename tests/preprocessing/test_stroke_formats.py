@@ -163,4 +163,4 @@ def test_any_object_is_read_or_refused(value: Any) -> None:
 )
 def test_numbers_beyond_all_bounds_are_refused_without_a_warning(rows: list[list[float]]) -> None:
     with pytest.raises(PictureError):  # and warnings are errors in these tests
-        stroke_formats.to_strokes([rows])
+        to_strokes([rows])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from strokewise import code_digest
 from strokewise.data.png import encode_png
+from strokewise.model.onnx_file import ONNX_FILE
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
 MODEL_ARTIFACT = "artifacts/model"  # the model folder in a packaged folder
 WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}  # by kind of model
+INPUT_TEXT = (
+    "pictures: base64 text of a PNG, JPEG, WebP, BMP or GIF, or arrays (H, W), (H, W, 3) or (H, W, 4) of numbers; as a "
+    "list, an array (N, H, W, ...) or the only column of a data frame"
+)  # what the signature's type `any` stands for
 PACKAGED_MODULES = ("recogniser", "serving.items")
 PACKAGED_REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")
 
@@ -48,6 +53,15 @@ def package_model(model: Path, example: NDArray[np.uint8], folder: Path, mlflow_
             pip_requirements=pinned_requirements(),
             mlflow_model=mlflow_model,
         )
+    mlflow_model.add_flavor(  # as mlflow.onnx.save_model would: `mlflow.onnx.load_model` loads it, too
+        "onnx",
+        onnx_version=version("onnx"),
+        data=f"{MODEL_ARTIFACT}/{ONNX_FILE}",
+        providers=["CPUExecutionProvider"],
+        onnx_session_options=None,
+        code=None,
+    )
+    mlflow_model.metadata = {"input": INPUT_TEXT}
     _write_input_example(example, folder, mlflow_model)
     mlflow_model.save(str(folder / "MLmodel"))
     for cache in folder.rglob("__pycache__"):
