@@ -20,8 +20,10 @@ from strokewise.data.dataset import Split, load_paintings
 from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.evaluation.metrics import accuracy, compare_paired, precision_recall
 from strokewise.model.cnn import CNN
+from strokewise.model.config_file import write_config
 from strokewise.model.inference import predict_proba, rotate, to_tensor
 from strokewise.model.model_files import save_model
+from strokewise.model.onnx_file import onnx_bytes
 from strokewise.model.tta import TTA_ANGLES
 from strokewise.params import NetworkParams, Params
 from strokewise.preprocessing.preprocess import preprocess
@@ -29,7 +31,7 @@ from strokewise.support import atomic_io
 
 SHAPES = ("bar", "cross", "ring")
 IMAGE_SIZE = 16
-BASELINE_FINGERPRINT = "b" * 64
+BASELINE_FINGERPRINT, CHOICE = "b" * 64, "PCA + RBF SVM"
 ROOT = Path(__file__).parent.parent
 
 
@@ -97,17 +99,23 @@ def _weaken_last_shape(cnn: CNN, weak: float) -> None:
         low, high = (middle, high) if missed < weak else (low, middle)
 
 
-def linear_onnx(weights: np.ndarray) -> bytes:
-    """An ONNX file: `pixels` (N, G·G) → `probabilities` (N, C), linear with a softmax."""
+def linear_onnx(weights: np.ndarray, shapes: Sequence[str]) -> bytes:
+    """A model's file (`onnx_file`) that is linear with a softmax."""
+    nodes = [
+        helper.make_node("Cast", ["pictures"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["levels"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "w"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["probabilities"]),
+    ]
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["pixels", "w"], ["s"]), helper.make_node("Softmax", ["s"], ["probabilities"])],
+        nodes,
         "linear",
-        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [None, IMAGE_SIZE * IMAGE_SIZE])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, len(SHAPES)])],
-        [numpy_helper.from_array(weights.astype(np.float32), "w")],
+        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, [None, IMAGE_SIZE, IMAGE_SIZE])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, len(shapes)])],
+        [numpy_helper.from_array(weights.astype(np.float32) / 255, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return model.SerializeToString(deterministic=True)
+    return onnx_bytes(model, tuple(shapes), IMAGE_SIZE, {"fingerprint": BASELINE_FINGERPRINT, "choice": CHOICE})
 
 
 def make_state(root: Path, seed: int = 0, weak: float = 0.0, shapes: Sequence[str] = SHAPES) -> Path:
@@ -140,18 +148,18 @@ def make_state(root: Path, seed: int = 0, weak: float = 0.0, shapes: Sequence[st
 
 
 def _write_baseline(folder: Path, shapes: Sequence[str]) -> None:
-    content = linear_onnx(np.random.default_rng(5).normal(size=(IMAGE_SIZE * IMAGE_SIZE, len(shapes))))
+    content = linear_onnx(np.random.default_rng(5).normal(size=(IMAGE_SIZE * IMAGE_SIZE, len(shapes))), shapes)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(content)
     config = {
         "fingerprint": BASELINE_FINGERPRINT,
         "shapes": list(shapes),
         "image_size": IMAGE_SIZE,
-        "choice": "PCA + RBF SVM",
+        "choice": CHOICE,
         "weights": hashlib.sha256(content).hexdigest(),
         "paintings": {"train": "a" * 64},
     }
-    atomic_io.write_json(folder / "config.json", config)
+    write_config(folder, config)
 
 
 def _write_report(folder: Path, paintings: Split, predictions: dict[str, Any], fingerprints: dict[str, str]) -> None:
@@ -177,7 +185,7 @@ def _write_report(folder: Path, paintings: Split, predictions: dict[str, Any], f
         with (folder / f"confusion-{kind}.csv").open("w") as file:
             table = [[shapes[actual], shapes[answer]] for actual, answer in zip(labels, predicted, strict=True)]
             csv.writer(file).writerows([["actual", "predicted"], *table])
-    report["baseline"]["choice"] = "PCA + RBF SVM"
+    report["baseline"]["choice"] = CHOICE
     key = json.dumps([paintings.digest, fingerprints], sort_keys=True).encode()
     report["evaluation"] = hashlib.sha256(key).hexdigest()
     atomic_io.write_json(folder / "metrics.json", report)

@@ -162,3 +162,16 @@ def test_table_marks_image_sizes_that_are_too_small(network_params: Any) -> None
 def test_table_is_made_without_torch() -> None:
     code = "import sys; from strokewise.model import layers; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"base_channels": 1024, "max_channels": 4096, "kernel_size": 15},
+        {"image_size": 1024, "depth": 1, "hidden_units": 4096},
+    ],
+    ids=str,
+)
+def test_network_that_no_machine_could_hold_raises_params_error(changes: dict[str, Any], network_params: Any) -> None:
+    with pytest.raises(ParamsError, match=r"50,000,000 .* are allowed: lower network.base_channels"):
+        build_layers(network_params(**changes), 12)

@@ -61,9 +61,7 @@ def test_any_flipped_bit_is_found(folder: Path, tmp_path: Path, at: float) -> No
 def test_other_files_and_other_versions_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no model in .*: model.onnx is missing; run `strokewise train`"):
         load_onnx(tmp_path)
-    with pytest.raises(
-        ModelError, match=r"no model in .*nowhere.onnx: model.onnx is missing; run `strokewise baseline`"
-    ):
+    with pytest.raises(ModelError, match=r"no model in .*: nowhere.onnx is missing; run `strokewise baseline`"):
         load_onnx(tmp_path / "nowhere.onnx", stage="baseline")
     for content in (b"", b"PNG", (folder / "model.safetensors").read_bytes()):
         (tmp_path / "model.onnx").write_bytes(content)

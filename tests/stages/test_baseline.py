@@ -125,7 +125,7 @@ def test_interrupted_baseline_keeps_the_last_one(monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("strokewise.baseline.estimator.write_json", interrupted)
+    monkeypatch.setattr("strokewise.baseline.estimator.write_config", interrupted)
     with pytest.raises(KeyboardInterrupt):
         baseline(small_params(augmented_copies=0, seed=1))
     assert [path.read_bytes() for path in sorted(BASELINE_DIR.iterdir())] == before

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise.model.config_file import write_config
 from strokewise.model.onnx_file import ONNX_FILE, OnnxModel, load_onnx, onnx_bytes
-from strokewise.support.atomic_io import atomic_replace, write_json
+from strokewise.support.atomic_io import atomic_replace
 from strokewise.support.paths import BASELINE_DIR
 
 BASELINE_OPSET = 18  # of ONNX; part of the file's bytes
@@ -39,7 +40,7 @@ def save_baseline(model: Any, pictures: NDArray[np.uint8], folder: Path, config:
     with atomic_replace(folder) as fresh:
         fresh.mkdir()
         (fresh / ONNX_FILE).write_bytes(content)
-        write_json(fresh / "config.json", config | {"weights": hashlib.sha256(content).hexdigest()})
+        write_config(fresh, config | {"weights": hashlib.sha256(content).hexdigest()})
         difference = np.abs(load_onnx(fresh).predict_proba(pictures) - expected).max()
         assert difference < 1e-3, f"{config['choice']} as ONNX predicts differently, by {difference:.2g}"
 

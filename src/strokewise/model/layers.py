@@ -23,6 +23,7 @@ BLOCK_DESCRIPTIONS = ("compare each square with line filters", "find curves in l
 POOL_SIZE = 2
 GROUP_NORM_CHANNELS = 8  # maps that group normalisation scales together
 MIN_MAP_SIDE = 2  # with `depth: null`, no block is added that would make the maps smaller than this
+MAX_PARAMETERS, MAX_MAP_VALUES = 50_000_000, 2**26  # of a network, and of a layer's maps for one picture
 COMPARED_IMAGE_SIZES = (64, 128, 256, 512, 1024)
 TABLE_HEADER = (
     *("layer", "", "in plain words", "kernel", "stride", "padding"),
@@ -91,7 +92,8 @@ class Layer:
 def build_layers(params: NetworkParams, classes: int) -> list[Layer]:
     """The layers from pixels to logits, in the order in which they are computed.
 
-    Raises ParamsError, with the layer's name and sizes, where a map is smaller than the next kernel.
+    Raises ParamsError, with the layer's name and sizes, where a map is smaller than the next kernel, and for a network
+    that no machine here could hold.
     """
     layers = list(_convolution_blocks(params))
     whole = ReceptiveField(size=params.image_size, jump=params.image_size, start=0)
@@ -105,7 +107,17 @@ def build_layers(params: NetworkParams, classes: int) -> list[Layer]:
         layers.append(_activation("fully_connected", "fully connected", hidden, whole))
         vector = hidden
     layers.append(_fully_connected("logits", vector, (classes, 1, 1), whole, "decide: one score a shape"))
+    _check_cost(layers)
     return layers
+
+
+def _check_cost(layers: Sequence[Layer]) -> None:
+    parameters, largest = count_parameters(layers), max(math.prod(layer.output_size) for layer in layers)
+    if parameters > MAX_PARAMETERS or largest > MAX_MAP_VALUES:
+        raise ParamsError(
+            f"the network has {parameters:,} parameters and maps of {largest:,} values; {MAX_PARAMETERS:,} and "
+            f"{MAX_MAP_VALUES:,} are allowed: lower network.base_channels, max_channels, image_size or hidden_units"
+        )
 
 
 def count_parameters(layers: Sequence[Layer]) -> int:

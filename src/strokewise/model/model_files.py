@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from strokewise.errors import ModelError, one_line
+from strokewise.errors import ModelError, ParamsError, one_line
 from strokewise.model.cnn import CNN
-from strokewise.model.layers import count_parameters
+from strokewise.model.config_file import read_config, read_model_file, write_config
+from strokewise.model.layers import build_layers, count_parameters
 from strokewise.model.onnx_export import write_onnx
 from strokewise.params import NetworkParams
-from strokewise.support import atomic_io
 
-WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+WEIGHTS_FILE = "model.safetensors"
+WEIGHT_BYTES = 4  # of a float32; a file holds the running statistics as well
 
 
 def save_model(
@@ -38,7 +38,7 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     content = weights_bytes(cnn)
     (folder / WEIGHTS_FILE).write_bytes(content)
-    cnn.config = {
+    full_config = {
         **config,
         "shapes": list(cnn.shapes),
         "image_size": cnn.image_size,
@@ -46,7 +46,7 @@ def save_model(
         "parameters": count_parameters(cnn.layers),
         "weights": hashlib.sha256(content).hexdigest(),
     }
-    atomic_io.write_json(folder / CONFIG_FILE, cnn.config)
+    cnn.config = write_config(folder, full_config)
     write_onnx(folder, outlines or {})
 
 
@@ -58,29 +58,24 @@ def weights_bytes(cnn: CNN) -> bytes:
 def load_model(folder: Path) -> CNN:
     """Rebuild the CNN of a model folder, in evaluation mode, with its `config`.
 
-    Raises ModelError if the folder is missing, incomplete, damaged or of another version.
+    Raises ModelError if the folder is missing, incomplete, damaged or of another version, before memory is taken for
+    more than the weights in it.
     """
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        content = (folder / WEIGHTS_FILE).read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"no model in {folder}: {Path(error.filename).name} is missing; run `strokewise train`, or name a folder "
-            "that it wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the model in {folder} cannot be read: {error}; train it again") from None
+    config, content = read_config(folder), read_model_file(folder / WEIGHTS_FILE, "train")
+    if hashlib.sha256(content).hexdigest() != config.get("weights"):
+        raise ModelError(f"the weights in {folder} are not those that its config.json describes; train it again")
     try:
         params = NetworkParams.model_validate(config["network"])
+        if WEIGHT_BYTES * count_parameters(build_layers(params, len(config["shapes"]))) > len(content):
+            raise ValueError("config.json describes a larger network than the weights are for")
         with torch.random.fork_rng(devices=[]):  # do not advance the caller's random state
             cnn = CNN(config["shapes"], params)
         cnn.load_state_dict(safetensors.torch.load(content))
-        digest = config["weights"]
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ParamsError) as error:
         raise ModelError(
             f"the model in {folder} is damaged or of another version: {one_line(error, 200)}; train it again"
         ) from None
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ModelError(f"the weights in {folder} are not those that its config.json describes; train it again")
+    if not all(torch.isfinite(value).all() for value in cnn.state_dict().values()):
+        raise ModelError(f"the model in {folder} holds weights that are no numbers; train it again")
     cnn.config = config
     return cnn.eval()

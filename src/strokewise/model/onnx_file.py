@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.errors import ModelError
+from strokewise.errors import ModelError, one_line
+from strokewise.model.config_file import check_shape_names, read_model_file
 from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class OnnxModel:
     """onnxruntime.InferenceSession."""
 
     def predict_proba(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, G, G) → float32 (N, C). Raises ModelError for pictures of another size."""
+        """uint8 (N, G, G) → float32 (N, C). Raises ModelError for pictures of another size, or no numbers."""
         side = self.image_size
         if pictures.ndim != 3 or pictures.shape[1:] != (side, side):
             raise ModelError(
@@ -68,6 +69,10 @@ class OnnxModel:
         for start in range(0, len(pictures), BATCH):
             batch = np.ascontiguousarray(pictures[start : start + BATCH])
             probabilities[start : start + BATCH] = self.session.run(["probabilities"], {"pictures": batch})[0]
+        if not np.isfinite(probabilities).all():
+            raise ModelError(
+                "the model answers with something that is no number: its weights are damaged; train it again"
+            )
         return probabilities
 
 
@@ -90,14 +95,8 @@ def load_onnx(path: Path, stage: str = "train") -> OnnxModel:
 
     Raises ModelError if there is none, or if it is damaged, not of strokewise or of another version.
     """
-    file = path / ONNX_FILE if path.is_dir() else path
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        problem = f"{ONNX_FILE} is missing" if missing else f"{file} cannot be read ({error.strerror})"
-        raise ModelError(f"no model in {path}: {problem}; run `strokewise {stage}`, or name what it wrote") from None
-    return open_onnx(content, file)
+    file = path if path.suffix == ".onnx" and not path.is_dir() else path / ONNX_FILE
+    return open_onnx(read_model_file(file, stage), file)
 
 
 def open_onnx(content: bytes, file: Path) -> OnnxModel:
@@ -107,14 +106,20 @@ def open_onnx(content: bytes, file: Path) -> OnnxModel:
     _check_digest(content, file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the same sums in the same order everywhere
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own, of many kinds
+        raise ModelError(f"{file} cannot be run: {one_line(error, 120)}; train it again") from None
     metadata = session.get_modelmeta().custom_metadata_map
-    if metadata["preprocessing_version"] != str(PREPROCESSING_VERSION):
+    if metadata.get("preprocessing_version") != str(PREPROCESSING_VERSION):
         raise ModelError(
-            f"{file} was trained with version {metadata['preprocessing_version']} of the preprocessing, this is "
+            f"{file} was trained with version {metadata.get('preprocessing_version')} of the preprocessing, this is "
             f"version {PREPROCESSING_VERSION}; train it again, or use the strokewise that it was made with"
         )
-    shapes = tuple(json.loads(metadata["shapes"]))
+    try:
+        shapes = check_shape_names(json.loads(metadata["shapes"]))
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is no model of strokewise: {one_line(error, 120)}; train it again") from None
     return OnnxModel(shapes, session.get_inputs()[0].shape[1], metadata, content, session)
 
 

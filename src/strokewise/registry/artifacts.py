@@ -4,7 +4,6 @@ Everything that MLflow shows is derived from it. This module does not use MLflow
 """
 
 import csv
-import hashlib
 import json
 import os
 import subprocess
@@ -16,12 +15,11 @@ from typing import Any
 from strokewise.code_digest import json_digest
 from strokewise.data.dataset import split_digest
 from strokewise.errors import ModelError
+from strokewise.model.verify import verify_model
 from strokewise.params import RegisterParams
-from strokewise.serving.packaging import WEIGHT_FILES
 from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
 
 MODEL_DIRS = {"cnn": MODEL_DIR, "baseline": BASELINE_DIR}  # by kind
-TRAINING_STAGES = {"cnn": "train", "baseline": "baseline"}  # the stage that makes a model, by kind
 # What decides a result: a run is marked as dirty if one of these differs from the commit.
 TRACKED_PATHS = ("src", "data/outlines", "params.yaml", "dvc.yaml")
 
@@ -105,16 +103,11 @@ def read_state(
 
 
 def _read_model(kind: str, folder: Path, metrics: Mapping[str, Any]) -> ModelArtifact:
-    stage = TRAINING_STAGES[kind]
-    config = _read_json(folder / "config.json", stage, ("fingerprint", "shapes"))
-    weights = folder / WEIGHT_FILES[kind]
-    if not weights.is_file():
-        raise ModelError(f"{folder} holds no weights ({weights.name}); run `strokewise {stage}`")
+    config = verify_model(folder, kind)
     measured = metrics.get(kind)
     if not isinstance(measured, dict) or measured.get("fingerprint") != config.get("fingerprint"):
         raise ModelError(f"data/report is about another model than {folder}; run `strokewise evaluate`")
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    return ModelArtifact(kind=kind, folder=folder, config=config, weights_digest=digest, metrics=measured)
+    return ModelArtifact(kind, folder, config, weights_digest=config["weights"], metrics=measured)
 
 
 def _read_json(path: Path, stage: str, required: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
 MODEL_ARTIFACT = "artifacts/model"  # the model folder in a packaged folder
-WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}  # by kind of model
 INPUT_TEXT = (
     "pictures: base64 text of a PNG, JPEG, WebP, BMP or GIF, or arrays (H, W), (H, W, 3) or (H, W, 4) of numbers; as a "
     "list, an array (N, H, W, ...) or the only column of a data frame"

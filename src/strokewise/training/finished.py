@@ -5,7 +5,6 @@ both. A training that is damaged, or was made by other versions of the libraries
 """
 
 import csv
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from strokewise.errors import ModelError
-from strokewise.model.model_files import CONFIG_FILE, load_model
+from strokewise.model.config_file import read_config, write_config
+from strokewise.model.model_files import load_model
 from strokewise.model.onnx_export import write_onnx
 from strokewise.support import atomic_io
 from strokewise.support.paths import HISTORY_FILE, scratch_dir
@@ -62,6 +62,6 @@ def publish_finished(config: Mapping[str, Any], outlines: Mapping[str, Mapping[s
     """
     with atomic_io.atomic_replace(folder) as fresh:
         shutil.copytree(finished_dir(config["training_digest"]), fresh)
-        trained = json.loads((fresh / CONFIG_FILE).read_text(encoding="utf-8"))
-        atomic_io.write_json(fresh / CONFIG_FILE, {**trained, **config})
+        trained = {name: value for name, value in read_config(fresh).items() if name != "digest"}
+        write_config(fresh, {**trained, **config})
         write_onnx(fresh, outlines)
