@@ -7,6 +7,7 @@ import typer
 from strokewise.cli.stages import help_examples
 
 if TYPE_CHECKING:
+    from strokewise.recogniser import Recogniser
     from strokewise.registry.replay import ReplayedState
     from strokewise.registry.versions import RegistryEvent
 
@@ -33,11 +34,19 @@ def serve(
         typer.Option(metavar="MODEL", help="A model folder, models:/name@alias or an alias; by default the champion."),
     ] = None,
 ) -> None:
-    """Answer pictures over HTTP with MLflow's scoring server and limits in front of it; Ctrl-C ends it."""
-    from strokewise.registry import versions
+    """Answer pictures over HTTP, in the protocol of MLflow's scoring server; Ctrl-C ends it."""
     from strokewise.serving.serve import serve_model
 
-    serve_model(host, port, lambda: versions.served_model(model), typer.echo)
+    serve_model(host, port, lambda: _load_served(model), typer.echo)
+
+
+def _load_served(model: str | None) -> "tuple[Recogniser, str]":
+    """The recogniser to serve and its display name; imported after the port is bound, because it takes seconds."""
+    from strokewise.recogniser import Recogniser
+    from strokewise.registry import versions
+
+    folder, name = versions.served_model(model)
+    return Recogniser(folder), name
 
 
 @app.command(epilog=help_examples("strokewise history"))

@@ -67,11 +67,6 @@ def package_model(model: Path, example: NDArray[np.uint8], folder: Path, mlflow_
         shutil.rmtree(cache)
 
 
-def model_kind(folder: Path) -> str | None:
-    """ "cnn" or "baseline" by the weights in a model folder; None if there are none."""
-    return next((kind for kind, name in WEIGHT_FILES.items() if (folder / name).is_file()), None)
-
-
 def pinned_requirements() -> list[str]:
     """What a packaged model needs, pinned to the versions installed here without local labels (+cpu)."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGED_REQUIREMENTS]

@@ -1,0 +1,175 @@
+"""The HTTP application: pictures in a request → predictions, in the protocol of MLflow's scoring server.
+
+    POST /invocations  {"inputs": [picture, ...]}, application/json → {"predictions": [answer, ...]}, one per picture
+    GET  /ping, /health, /version
+
+Whatever else is requested is answered with {"error_code": ..., "message": ...}, as MLflow does. A picture that cannot
+be read has its `error` as answer, which begins with its index; the others are answered all the same.
+"""
+
+import asyncio
+import importlib.metadata
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from strokewise.errors import PictureError
+from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, parse_body
+from strokewise.serving.picture_items import to_source
+
+SCORING_PATH = "/invocations"
+STATUS_PATHS = ("/ping", "/health", "/version")
+ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's; else:
+DEFAULT_ERROR_CODE = "BAD_REQUEST"
+INPUT_KEYS = ("inputs", "instances", "dataframe_split")
+EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
+
+
+class PredictionStream(Protocol):
+    """What the application needs of a `Recogniser`."""
+
+    def stream(self, sources: Iterable[Any], /) -> Iterator[Any]:
+        """Yield a prediction, with `shape`, `confidence` and `scores`, or a PictureError for each source, in order."""
+
+
+def build_app(recogniser: PredictionStream, limits: RequestLimits | None = None) -> Starlette:
+    """The ASGI application that answers with `recogniser`, which several threads call at once."""
+    limits = limits or RequestLimits()
+    gate = RequestGate(limits)
+    workers = ThreadPoolExecutor(limits.workers, "prediction")
+
+    async def invocations(request: Request) -> Response:
+        async with gate.receive_body(request) as body, gate.turn():
+            if await request.is_disconnected():  # while it waited
+                raise ClientDisconnect
+            work = partial(answer_body, recogniser, body, limits)
+            content = await asyncio.get_running_loop().run_in_executor(workers, work)
+        return Response(content, media_type="application/json")
+
+    status_routes = [Route(path, _report_version if path == "/version" else _report_ready) for path in STATUS_PATHS]
+    app = Starlette(
+        routes=[Route(SCORING_PATH, invocations, methods=["POST"]), *status_routes],
+        exception_handlers={
+            RequestRefused: _refuse,
+            HTTPException: _refuse_route,
+            ClientDisconnect: _drop,
+            Exception: _report_failure,
+        },
+    )
+    app.router.redirect_slashes = False  # what has another path does not exist
+    return app
+
+
+def answer_body(recogniser: PredictionStream, body: bytes, limits: RequestLimits) -> bytes:
+    """Answer the body of a request: JSON with one answer per picture. Raises RequestRefused for any other body."""
+    answers: list[dict[str, Any]] = []
+    sources = []
+    for index, item in enumerate(read_items(parse_body(body, limits), limits)):
+        answers.append({})
+        try:
+            sources.append((index, to_source(item)))
+        except PictureError as error:
+            answers[index] = _error_answer(index, error)
+    results = recogniser.stream([source for _, source in sources])
+    for (index, _), result in zip(sources, results, strict=True):
+        if isinstance(result, PictureError):
+            answers[index] = _error_answer(index, result)
+        else:
+            answers[index] = {"shape": result.shape, "confidence": result.confidence, "scores": result.scores}
+    return json.dumps({"predictions": answers}).encode()
+
+
+def _error_answer(index: int, error: PictureError) -> dict[str, Any]:
+    return {"error": f"item {index}: {error}"}
+
+
+def read_items(content: Any, limits: RequestLimits) -> list[Any]:
+    """The pictures in the JSON of a request. Raises RequestRefused if it has another form, or holds too many.
+
+    What the items are is not checked: each is answered alone.
+    """
+    if not isinstance(content, dict) or len(content) != 1 or (key := next(iter(content))) not in INPUT_KEYS:
+        keys = f", not of the keys {sorted(content)[:5]}"[:200] if isinstance(content, dict) else ""
+        allowed = f"{', '.join(INPUT_KEYS[:-1])} or {INPUT_KEYS[-1]}"
+        raise RequestRefused(400, f"the body must be one object with the key {allowed}{keys}: {EXPECTED_BODY}")
+    items = _read_table(content[key]) if key == "dataframe_split" else content[key]
+    if not isinstance(items, list):
+        raise RequestRefused(400, f"{key} must be a list: {EXPECTED_BODY}")
+    if len(items) > limits.items:
+        raise RequestRefused(413, f"{len(items)} pictures; send at most {limits.items} at a time")
+    if key == "instances":
+        return [_read_row(row) if isinstance(row, dict) else row for row in items]
+    return items
+
+
+def _read_table(table: Any) -> list[Any]:
+    """The column of a data frame as pandas writes it with `orient="split"`."""
+    expected = 'send {"dataframe_split": {"columns": ["picture"], "data": [[picture], ...]}}'
+    if not isinstance(table, dict) or not {"data"} <= set(table) <= {"columns", "data", "index"}:
+        raise RequestRefused(400, f"dataframe_split must be an object with columns and data: {expected}")
+    columns, rows = table.get("columns", [0]), table["data"]
+    if not isinstance(columns, list) or not isinstance(rows, list):
+        raise RequestRefused(400, f"columns and data of dataframe_split must be lists: {expected}")
+    if len(columns) != 1 or not all(isinstance(row, list) and len(row) == 1 for row in rows):
+        raise RequestRefused(400, f"dataframe_split must have one column, of pictures: {expected}")
+    return [row[0] for row in rows]
+
+
+def _read_row(row: dict[str, Any]) -> Any:
+    """The only value of an object that names its column."""
+    if len(row) != 1:
+        expected = 'send {"instances": [{"picture": picture}, ...]}, or the pictures alone'
+        raise RequestRefused(400, f"an object in instances must have one key, the column of pictures: {expected}")
+    return next(iter(row.values()))
+
+
+# --- what is no prediction
+
+
+async def _report_ready(_: Request) -> Response:
+    return Response("\n", media_type="application/json")
+
+
+async def _report_version(_: Request) -> Response:
+    return Response(importlib.metadata.version("mlflow"), media_type="application/json")
+
+
+async def _refuse(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, RequestRefused)
+    await drain_body(request)
+    return _error_response(refusal.status, str(refusal))
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    """What Starlette's router says: 404 for the path, or 405 for the method."""
+    assert isinstance(error, HTTPException)
+    await drain_body(request)
+    path, method = request.scope["path"], request.method[:20]
+    if error.status_code == 405:
+        allowed = "POST" if path == SCORING_PATH else "GET"
+        return _error_response(405, f"{path} takes {allowed}, not {method}", error.headers)
+    message = f"there is nothing here; POST to {SCORING_PATH}, or GET {', '.join(STATUS_PATHS)}"
+    return _error_response(404, message)
+
+
+async def _drop(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # to nobody: the client has closed the connection
+
+
+async def _report_failure(_request: Request, _error: Exception) -> Response:
+    """Starlette raises the error again once this is sent, and uvicorn prints it."""
+    return _error_response(500, "the server failed on this request; what it printed says why")
+
+
+def _error_response(status: int, message: str, headers: Any = None) -> Response:
+    content = json.dumps({"error_code": ERROR_CODES.get(status, DEFAULT_ERROR_CODE), "message": message})
+    headers = {**(headers or {}), "Connection": "close"}  # the rest of the body may not have been read
+    return Response(content, status, headers, media_type="application/json")
