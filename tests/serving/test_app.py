@@ -1,19 +1,20 @@
 """The application, called as uvicorn calls it: its answers, and what it refuses with which status."""
 
 import asyncio
+import base64
 import importlib.metadata
 import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from strokewise.errors import PictureError
-from strokewise.serving.app import build_app, read_items
+from strokewise.serving.app import answer_body, build_app, read_items
 from strokewise.serving.limits import RequestLimits, RequestRefused
 
 JSON_HEADERS = [(b"content-type", b"application/json")]
@@ -46,7 +47,7 @@ class _MeanReader:
         for source in sources:
             yield (
                 PictureError("no drawings here")
-                if isinstance(source, dict)
+                if isinstance(source, dict | bytes)
                 else _Answer("ring", float(np.mean(source)), {"ring": 1.0})
             )
         with self._lock:
@@ -153,6 +154,15 @@ def test_another_form_is_refused(content: Any, status: int, message: str) -> Non
     with pytest.raises(RequestRefused, match=message) as refusal:
         read_items(content, SMALL_LIMITS)
     assert refusal.value.status == status
+
+
+def test_drawings_as_text_are_bounded_together() -> None:
+    text = base64.b64encode(b"[[[10, 90], [50, 10]]]").decode()
+    limits = replace(SMALL_LIMITS, drawing_bytes=50)
+    body = json.dumps({"inputs": [text, text]}).encode()
+    assert len(json.loads(answer_body(_MeanReader(), body, limits))["predictions"]) == 2
+    with pytest.raises(RequestRefused, match="the drawings hold 66 bytes; send at most 50 at a time"):
+        answer_body(_MeanReader(), json.dumps({"inputs": [text] * 3}).encode(), limits)
 
 
 @pytest.mark.parametrize(

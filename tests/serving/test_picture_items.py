@@ -8,7 +8,6 @@ import pytest
 
 from strokewise.data.png import encode_png
 from strokewise.errors import PictureError
-from strokewise.serving import picture_items
 from strokewise.serving.picture_items import to_source
 
 SCENE = np.full((9, 12), 255, np.uint8)
@@ -58,9 +57,3 @@ def test_lists_are_pixels_and_objects_are_drawings() -> None:
 def test_item_that_is_no_picture_raises_picture_error(item: Any, message: str) -> None:
     with pytest.raises(PictureError, match=message):
         to_source(item)
-
-
-def test_text_of_a_drawing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_items, "MAX_TEXT_VALUES", 10)
-    with pytest.raises(PictureError, match="holds more than 10 values"):
-        to_source(encode(b"[[]" + b",[]" * 9 + b"]"))

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ import pytest
 
 from strokewise.data.dataset import load_scenes
 from strokewise.data.png import encode_png
+from strokewise.errors import RegistryError
 from strokewise.params import Params
 from strokewise.recogniser import Recogniser
 from strokewise.registry.versions import served_model
 from strokewise.serving.ports import bind_port
-from strokewise.serving.serve import packaged_dir
+from strokewise.serving.serve import serve_model
 from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
@@ -113,6 +115,16 @@ def test_answers_are_those_of_predict_and_errors_name_the_item(server: Any) -> N
         assert list(answer) == ["error"]
         assert answer["error"].startswith(f"item {index}: ")
     assert answers[-1]["scores"] == pytest.approx(answers[0]["scores"], abs=1e-6)
+    strokes = [[[10, 90], [50, 10], [90, 90], [10, 90]]]
+    (expected_strokes,) = Recogniser(root / "data" / "model").predict({"strokes": strokes})
+    text = base64.b64encode(json.dumps(strokes).encode()).decode()
+    for content in (
+        {"inputs": [{"strokes": strokes}, text]},
+        {"instances": [{"picture": {"strokes": strokes}}, text]},
+        {"dataframe_split": {"columns": ["picture"], "data": [[{"strokes": strokes}], [text]]}},
+    ):
+        for answer in request(port, content)[1]["predictions"]:
+            assert answer["scores"] == pytest.approx(expected_strokes.scores, abs=1e-6)
     large = np.full((4097, 4097), 255, np.uint8)
     assert "4097×4097 pixels; at most" in request(port, {"inputs": [encode(large)]})[1]["predictions"][0]["error"]
 
@@ -153,8 +165,15 @@ def malformed_request(seed: int, valid: str) -> tuple[bytes, dict[str, str], str
             body = (opening * deep + draw.choice(["", "1", "]" * deep])).encode()
         case 4:
             odd = draw.choice([None, True, 5, -1.5, "a", [], {}, [[]], {"inputs": 1}, [None], 10**400, "\ud800"])
+            many = [odd] * draw.randrange(90)
+            key = draw.choice(["strokes", "points", "drawing", "x", "elements", "\ud800"])
             content = draw.choice(
-                [{"inputs": odd}, {"inputs": [odd] * draw.randrange(90)}, [odd], odd, {"instances": odd}]
+                [
+                    *({"inputs": odd}, {"inputs": many}, [odd], odd, {"instances": odd}, {"instances": [{key: odd}]}),
+                    *({"dataframe_split": odd}, {"dataframe_split": {"columns": ["a"], "data": [[odd]]}}),
+                    {"inputs": [{key: odd}, {key: [odd, odd]}, {key: [[odd, odd]]}, {key: {key: odd}}]},
+                    {"inputs": [base64.b64encode(json.dumps([many, {key: many}]).encode()).decode()]},
+                ]
             )
             body = json.dumps(content).encode()
         case 5:
@@ -269,9 +288,9 @@ def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Calla
     for options, message in (
         (["--port", str(port)], f"cannot listen on 127.0.0.1:{port} (Address already in use); take another"),
         ([], "no champion is registered here; run `dvc repro`"),
-        (["--model", "data/nothing"], "data/nothing holds no complete model"),
+        (["--model", "data/nothing"], "no model in data/nothing: config.json is missing"),
         (["--model", "models:/x"], "names no registered model"),
-        (["--model", str(damaged)], "holds no network"),
+        (["--model", str(damaged)], "is damaged"),
     ):
         done = run("serve", *(options if "--port" in options else [*options, "--port", str(port + 1)]), cwd=tmp_path)
         assert done.returncode == 2, done.stderr
@@ -279,28 +298,66 @@ def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Calla
         assert done.stderr.count("\n") == 1, done.stderr
 
 
-def test_every_way_to_name_a_model_leads_to_a_packaged_folder(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_way_to_name_a_model_leads_to_a_model_folder(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     root, _, _ = server
     monkeypatch.chdir(root)
     folder, name = served_model(None)
-    packaged = packaged_dir(folder)
-    assert (name, (packaged / "MLmodel").is_file()) == ("the champion", True)
-    for model in ("champion", "models:/strokewise/1", str(packaged)):
-        folder, name = served_model(model)
-        assert (packaged_dir(folder), name) == (packaged, model)
-    for model in ("data/model", "data/baseline"):
-        folder, name = served_model(model)
-        new = packaged_dir(folder)
-        assert (name, (new / "MLmodel").is_file()) == (model, True)
-        assert new.is_relative_to(root / ".strokewise")
+    assert (name, (folder / "config.json").is_file()) == ("the champion", True)
+    packaged = folder.parents[1]
+    assert (packaged / "MLmodel").is_file()
+    for model in ("champion", "models:/strokewise/1", str(packaged), str(folder)):
+        assert served_model(model) == (folder, model)
+    assert served_model("data/model") == (Path("data/model"), "data/model")
 
 
-def test_registered_version_without_mlmodel_is_packaged_again(project: Callable[..., Path], params: Params) -> None:
-    root = project()
-    register(params)
-    folder, _ = served_model(None)
-    packaged = packaged_dir(folder)
-    (packaged / "MLmodel").unlink()
-    new = packaged_dir(folder)
-    assert new.is_relative_to(root / ".strokewise")
-    assert (new / "artifacts/model/model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+def test_port_is_taken_before_the_model_is_loaded(tmp_path: Path) -> None:
+    with bind_port("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(RegistryError, match="cannot listen on"):
+            serve_model("127.0.0.1", taken.getsockname()[1], lambda: pytest.fail("it was loaded"), print)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGHUP, -signal.SIGTERM), (signal.SIGINT, 130)]
+)
+def test_signal_ends_the_server_after_the_running_request(server: Any, number: signal.Signals, status: int) -> None:
+    root, _, _ = server
+    with bind_port("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    process = start_server(root, port)
+    body = json.dumps({"inputs": [encode(np.full((4000, 4000), 255, np.uint8))] * 9}).encode()
+    answered: list[int] = []
+    client = threading.Thread(target=lambda: answered.append(request(port, body)[0]))
+    client.start()
+    time.sleep(0.3)
+    process.send_signal(number)
+    client.join()
+    process.communicate(timeout=30)
+    assert (answered, process.returncode) == ([200], status)
+
+
+def test_status_is_answered_while_pictures_are(server: Any) -> None:
+    _, port, _ = server
+    body = json.dumps({"inputs": [encode(np.full((4000, 4000), 255, np.uint8))] * 4}).encode()
+    finished: list[float] = []
+    threads = [
+        threading.Thread(target=lambda: finished.append(request(port, body)[0] and time.monotonic())) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    assert request(port, b"", {}, "GET", "/health")[0] == 200
+    answered = time.monotonic()
+    for thread in threads:
+        thread.join()
+    assert answered < min(finished)
+
+
+def test_server_starts_without_mlflow_torch_or_pandas() -> None:
+    heavy = ("mlflow", "torch", "pandas", "fastapi", "sklearn", "onnx", "matplotlib")
+    code = (
+        "import sys, strokewise.serving.serve, strokewise.registry.versions; "
+        f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

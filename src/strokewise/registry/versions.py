@@ -212,12 +212,16 @@ def named_model_dir(model: str) -> Path | None:
 
 
 def served_model(model: str | None) -> tuple[Path, str]:
-    """The folder and the display name of a model to serve; `model` as for `named_model_dir`, None is the champion.
+    """The folder and the display name of a model to serve.
+
+    Args:
+        model: as for `named_model_dir`, or a folder packaged for MLflow; None is the champion.
 
     Raises RegistryError if there is no such model.
     """
     if model is not None:
-        return named_model_dir(model) or Path(model), model
+        folder = named_model_dir(model) or Path(model)
+        return folder / packaging.MODEL_ARTIFACT if (folder / "MLmodel").is_file() else folder, model
     champion = champion_dir()
     if champion is None:
         raise RegistryError(
@@ -246,7 +250,7 @@ def fetch_version(connection: Store, name: str, number: int) -> Path:
     if not (downloaded / packaging.MODEL_ARTIFACT / "config.json").is_file():
         from mlflow.artifacts import download_artifacts
 
-        with atomic_io.atomic_replace(downloaded) as temporary:  # the code beside it too, for `strokewise serve`
+        with atomic_io.atomic_replace(downloaded) as temporary:  # with the code beside it
             downloads, uri = str(temporary.parent / "download"), connection.address.uri
             shutil.move(download_artifacts(artifact_uri=source, dst_path=downloads, tracking_uri=uri), temporary)
     return downloaded / packaging.MODEL_ARTIFACT

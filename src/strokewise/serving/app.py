@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from strokewise.errors import PictureError
+from strokewise.preprocessing.stroke_formats import is_stroke_text
 from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, parse_body
 from strokewise.serving.picture_items import to_source
 
@@ -78,6 +79,9 @@ def answer_body(recogniser: PredictionStream, body: bytes, limits: RequestLimits
             sources.append((index, to_source(item)))
         except PictureError as error:
             answers[index] = _error_answer(index, error)
+    texts = [source for _, source in sources if isinstance(source, bytes) and is_stroke_text(source)]
+    if (size := sum(map(len, texts))) > limits.drawing_bytes:
+        raise RequestRefused(413, f"the drawings hold {size:,} bytes; send at most {limits.drawing_bytes:,} at a time")
     results = recogniser.stream([source for _, source in sources])
     for (index, _), result in zip(sources, results, strict=True):
         if isinstance(result, PictureError):

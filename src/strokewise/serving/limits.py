@@ -31,6 +31,7 @@ class RequestLimits:
     total_bytes: int = 64 * 2**20  # of all requests that are read or answered at the same time
     values: int = 2**20  # numbers in a request: each takes up to 70 bytes as a Python object
     items: int = 64  # pictures in a request
+    drawing_bytes: int = 2**20  # of all drawings in a request that are text: reading them takes 150 times the memory
     depth: int = 16  # of nested brackets: a picture needs 7; a little more is answered item by item
     requests: int = 512  # that are read, wait or are answered at the same time
     read_timeout_s: float = 20.0  # to receive the whole body
@@ -134,7 +135,7 @@ async def drain_body(request: Request) -> None:
 
 def parse_body(body: bytes, limits: RequestLimits) -> Any:
     """The JSON of a body. Raises RequestRefused, before any object is made of it, if there is too much in it."""
-    if count_values(body) > limits.values:
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:
         message = f"more than {limits.values:,} numbers; send fewer or smaller pictures, or PNG as base64"
         raise RequestRefused(413, message)
     brackets = JSON_STRING.sub(b"", body).translate(None, NON_BRACKETS).translate(BRACES_TO_BRACKETS)
@@ -150,11 +151,6 @@ def parse_body(body: bytes, limits: RequestLimits) -> Any:
         raise RequestRefused(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except ValueError as error:  # a number of thousands of digits
         raise RequestRefused(400, f"the body is not JSON that can be read: {error}") from None
-
-
-def count_values(text: bytes) -> int:
-    """At most how many objects JSON text holds, without parsing it."""
-    return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def _reject_constant(name: str) -> NoReturn:
