@@ -19,7 +19,7 @@ from strokewise.serving.limits import RequestLimits, RequestRefused
 
 JSON_HEADERS = [(b"content-type", b"application/json")]
 SMALL_LIMITS = RequestLimits(
-    body_bytes=2000, total_bytes=3000, items=3, requests=4, read_timeout_s=0.2, queue_timeout_s=0.2, workers=1
+    body_bytes=2000, total_bytes=3000, items=4, requests=4, read_timeout_s=0.2, queue_timeout_s=0.2, workers=1
 )
 PIXELS = [[0, 255] * 4] * 8
 
@@ -46,7 +46,7 @@ class _MeanReader:
         time.sleep(self.delay_s)
         for source in sources:
             yield (
-                PictureError("no drawings here")
+                PictureError(f"no drawings here, of {', '.join(source) if isinstance(source, dict) else 'text'}")
                 if isinstance(source, dict | bytes)
                 else _Answer("ring", float(np.mean(source)), {"ring": 1.0})
             )
@@ -100,13 +100,14 @@ def post(content: Any, **options: Any) -> tuple[int, Any]:
 
 def test_every_picture_gets_its_answer_and_errors_name_the_item() -> None:
     answer = {"shape": "ring", "confidence": 127.5, "scores": {"ring": 1.0}}
-    assert post({"inputs": [PIXELS, "?", {"strokes": []}]}) == (
+    assert post({"inputs": [PIXELS, "?", {"strokes": []}, {"\ud800": []}]}) == (
         200,
         {
             "predictions": [
                 answer,
                 {"error": "item 1: this text is not base64; send the bytes of a picture as base64"},
-                {"error": "item 2: no drawings here"},
+                {"error": "item 2: no drawings here, of strokes"},
+                {"error": "item 3: no drawings here, of \ud800"},  # half a character, which no UTF-8 can hold
             ]
         },
     )
@@ -141,8 +142,8 @@ def test_every_form_of_the_protocol_holds_the_same_items(content: Any) -> None:
         ({"inputs": "abc"}, 400, "inputs must be a list"),
         ({"instances": {}}, 400, "instances must be a list"),
         ({"instances": [{"picture": "a", "name": "b"}]}, 400, "must have one key"),
-        ({"inputs": [1] * 4}, 413, "4 pictures; send at most 3"),
-        ({"dataframe_split": {"data": [[1]] * 4}}, 413, "4 pictures; send at most 3"),
+        ({"inputs": [1] * 5}, 413, "5 pictures; send at most 4"),
+        ({"dataframe_split": {"data": [[1]] * 5}}, 413, "5 pictures; send at most 4"),
         ({"dataframe_split": [[1]]}, 400, "must be an object with columns and data"),
         ({"dataframe_split": {"columns": ["a"]}}, 400, "must be an object with columns and data"),
         ({"dataframe_split": {"data": {}}}, 400, "must be lists"),
