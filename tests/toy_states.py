@@ -23,7 +23,7 @@ from strokewise.model.cnn import CNN
 from strokewise.model.config_file import write_config
 from strokewise.model.inference import predict_proba, rotate, to_tensor
 from strokewise.model.model_files import save_model
-from strokewise.model.onnx_file import onnx_bytes
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.model.tta import TTA_ANGLES
 from strokewise.params import NetworkParams, Params
 from strokewise.preprocessing.preprocess import preprocess

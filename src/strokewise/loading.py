@@ -12,7 +12,8 @@ def load(model: str | Path | None = None) -> Recogniser:
     """Load a recogniser.
 
     Args:
-        model: A model folder, a `model.onnx`, "models:/name@alias", or an alias ("champion"). None is the registered
+        model: A model folder, a `model.onnx`, a folder that MLflow packaged, "models:/name@alias", or an
+            alias ("champion"). None is the registered
             champion; if none is registered, `data/model` of the current folder; without it, the reference model that
             comes with the package.
 
@@ -27,10 +28,11 @@ def find_model(model: str | Path | None = None) -> tuple[Path, str]:
     Raises RegistryError if the registry cannot be read or has no such model.
     """
     from strokewise.registry import versions  # imports MLflow only if a registry must be queried
+    from strokewise.serving.packaging import MODEL_ARTIFACT
 
     if model is not None:
-        registered = versions.named_model_dir(model) if isinstance(model, str) else None
-        return registered or Path(model), str(model)
+        folder = (versions.named_model_dir(model) if isinstance(model, str) else None) or Path(model)
+        return folder / MODEL_ARTIFACT if (folder / "MLmodel").is_file() else folder, str(model)
     champion = versions.champion_dir()
     if champion is not None:
         return champion, "the champion"

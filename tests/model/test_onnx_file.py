@@ -12,7 +12,8 @@ from strokewise.errors import ModelError
 from strokewise.model import onnx_file
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
-from strokewise.model.onnx_file import load_onnx, onnx_bytes
+from strokewise.model.onnx_file import load_onnx
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.params import Params
 
 SHAPES = ("circle", "other")

@@ -7,13 +7,14 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from strokewise.errors import PictureError
+from strokewise.recogniser import Prediction
 from strokewise.serving.app import answer_body, build_app, read_items
 from strokewise.serving.limits import RequestLimits, RequestRefused
 
@@ -24,13 +25,6 @@ SMALL_LIMITS = RequestLimits(
 PIXELS = [[0, 255] * 4] * 8
 
 
-@dataclass(frozen=True)
-class _Answer:
-    shape: str
-    confidence: float
-    scores: dict[str, float]
-
-
 class _MeanReader:
     """Stands for a Recogniser: answers with the mean of the pixels, after a while; refuses drawings."""
 
@@ -39,7 +33,7 @@ class _MeanReader:
         self.running = self.most_running = 0
         self._lock = threading.Lock()
 
-    def stream(self, sources: Iterable[Any]) -> Iterator[_Answer | PictureError]:
+    def stream(self, sources: Iterable[Any]) -> Iterator[Prediction | PictureError]:
         with self._lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
@@ -48,7 +42,7 @@ class _MeanReader:
             yield (
                 PictureError(f"no drawings here, of {', '.join(source) if isinstance(source, dict) else 'text'}")
                 if isinstance(source, dict | bytes)
-                else _Answer("ring", float(np.mean(source)), {"ring": 1.0})
+                else Prediction("ring", float(np.mean(source)), {"ring": 1.0})
             )
         with self._lock:
             self.running -= 1
@@ -285,7 +279,7 @@ def test_client_that_left_while_it_waited_is_not_answered() -> None:
 
 def test_status_paths_answer() -> None:
     app = build_app(_MeanReader(), SMALL_LIMITS)
-    for path, content in (("/ping", b"\n"), ("/health", b"\n"), ("/version", importlib.metadata.version("mlflow"))):
+    for path, content in (("/ping", b"\n"), ("/health", b"\n"), ("/version", importlib.metadata.version("strokewise"))):
         status, _, body = asyncio.run(_request(app, [b""], path, "GET", []))
         assert (status, body) == (200, content if isinstance(content, bytes) else content.encode())
 

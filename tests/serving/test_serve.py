@@ -22,9 +22,9 @@ import pytest
 from strokewise.data.dataset import load_scenes
 from strokewise.data.png import encode_png
 from strokewise.errors import RegistryError
+from strokewise.loading import find_model
 from strokewise.params import Params
 from strokewise.recogniser import Recogniser
-from strokewise.registry.versions import served_model
 from strokewise.serving.ports import bind_port
 from strokewise.serving.serve import serve_model
 from strokewise.stages.register import register
@@ -284,13 +284,12 @@ def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Calla
     root, port, _ = server
     damaged = tmp_path / "damaged"
     shutil.copytree(root / "data" / "model", damaged)
-    (damaged / "model.safetensors").write_bytes(b"x")
+    (damaged / "model.onnx").write_bytes(b"x")
     for options, message in (
         (["--port", str(port)], f"cannot listen on 127.0.0.1:{port} (Address already in use); take another"),
-        ([], "no champion is registered here; run `dvc repro`"),
-        (["--model", "data/nothing"], "no model in data/nothing: config.json is missing"),
+        (["--model", "data/nothing"], "no model in data/nothing: model.onnx is missing"),
         (["--model", "models:/x"], "names no registered model"),
-        (["--model", str(damaged)], "is damaged"),
+        (["--model", str(damaged)], "no model that this version of strokewise wrote"),
     ):
         done = run("serve", *(options if "--port" in options else [*options, "--port", str(port + 1)]), cwd=tmp_path)
         assert done.returncode == 2, done.stderr
@@ -301,13 +300,13 @@ def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Calla
 def test_every_way_to_name_a_model_leads_to_a_model_folder(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     root, _, _ = server
     monkeypatch.chdir(root)
-    folder, name = served_model(None)
+    folder, name = find_model(None)
     assert (name, (folder / "config.json").is_file()) == ("the champion", True)
     packaged = folder.parents[1]
     assert (packaged / "MLmodel").is_file()
     for model in ("champion", "models:/strokewise/1", str(packaged), str(folder)):
-        assert served_model(model) == (folder, model)
-    assert served_model("data/model") == (Path("data/model"), "data/model")
+        assert find_model(model) == (folder, model)
+    assert find_model("data/model") == (Path("data/model"), "data/model")
 
 
 def test_port_is_taken_before_the_model_is_loaded(tmp_path: Path) -> None:

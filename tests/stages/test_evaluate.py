@@ -23,7 +23,8 @@ from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError, ModelError
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
-from strokewise.model.onnx_file import load_onnx, onnx_bytes
+from strokewise.model.onnx_file import load_onnx
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.params import EvaluateParams, Params
 from strokewise.stages import evaluate as stage
 from strokewise.stages.evaluate import evaluate

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.model.config_file import write_config
-from strokewise.model.onnx_file import ONNX_FILE, OnnxModel, load_onnx, onnx_bytes
+from strokewise.model.onnx_file import ONNX_FILE, OnnxModel, load_onnx
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.support.atomic_io import atomic_replace
 from strokewise.support.paths import BASELINE_DIR
 

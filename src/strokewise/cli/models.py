@@ -20,7 +20,8 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="A model folder, models:/name@alias or an alias; by default the champion, else data/model.",
+        help="A model folder, a model.onnx, models:/name@alias or an alias; by default the champion, else data/model, "
+        "else the reference model of the package.",
     ),
 ]
 

@@ -31,7 +31,10 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="A model folder, models:/name@alias or an alias; by default the champion."),
+        typer.Option(
+            metavar="MODEL",
+            help="A model, as for predict: a folder, models:/name@alias or an alias; by default the champion.",
+        ),
     ] = None,
 ) -> None:
     """Answer pictures over HTTP, in the protocol of MLflow's scoring server; Ctrl-C ends it."""
@@ -42,11 +45,11 @@ def serve(
 
 def _load_served(model: str | None) -> "tuple[Recogniser, str]":
     """The recogniser to serve and its display name; imported after the port is bound, because it takes seconds."""
+    from strokewise.loading import find_model
     from strokewise.recogniser import Recogniser
-    from strokewise.registry import versions
 
-    folder, name = versions.served_model(model)
-    return Recogniser(folder), name
+    path, name = find_model(model)
+    return Recogniser(path), name
 
 
 @app.command(epilog=help_examples("strokewise history"))

@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 
 from strokewise.errors import ModelError, one_line
 from strokewise.model.layers import Layer, build_layers, group_norm_groups
-from strokewise.model.onnx_file import ONNX_FILE, onnx_bytes, open_onnx
+from strokewise.model.onnx_file import ONNX_FILE, open_onnx
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
 from strokewise.params import NetworkParams
 

@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +28,7 @@ from strokewise.errors import ModelError, one_line
 from strokewise.model.config_file import check_shape_names, read_model_file
 from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
 ONNX_FILE = "model.onnx"  # in a model folder
-PREPROCESSING_TEXT = (
-    "pictures: uint8 (N, {side}, {side}), 0 = bare paper, 255 = full ink, whatever the colours were. Crop to the ink. "
-    "Take the second moments of its convex hull: along the shorter of the two axes that they have, stretch it by the "
-    "square root of how many times (at most 9) the other is longer. Centre it in a square with a margin of 1/16 of "
-    "its longer side, and scale it to {side}x{side} with anti-aliased lines at least 1/43 of the side wide. Whatever "
-    "follows, such as the division by 255, is part of the graph."
-)
 BATCH = 64  # pictures a call of ONNX Runtime
 NO_DIGEST = b"0" * 64
 DIGEST_FIELD = b"\x0a\x06digest\x12\x40"  # of the protocol buffer: a key of 6 bytes, a value of 64
@@ -74,20 +64,6 @@ class OnnxModel:
                 "the model answers with something that is no number: its weights are damaged; train it again"
             )
         return probabilities
-
-
-def onnx_bytes(model: "ModelProto", shapes: tuple[str, ...], image_size: int, metadata: Mapping[str, str]) -> bytes:
-    """The file of a graph from `pictures` to `probabilities`, with `metadata` and what every file has beside it."""
-    from onnx import helper
-
-    common = {
-        "shapes": json.dumps(shapes, ensure_ascii=False),
-        "preprocessing": PREPROCESSING_TEXT.format(side=image_size),
-        "preprocessing_version": str(PREPROCESSING_VERSION),
-    }
-    helper.set_model_props(model, {**common, **metadata, "digest": NO_DIGEST.decode()})
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content.replace(DIGEST_FIELD + NO_DIGEST, DIGEST_FIELD + hashlib.sha256(content).hexdigest().encode())
 
 
 def load_onnx(path: Path, stage: str = "train") -> OnnxModel:

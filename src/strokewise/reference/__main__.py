@@ -18,7 +18,8 @@ import numpy as np
 from strokewise.data.outline_files import read_outline_files
 from strokewise.errors import ModelError
 from strokewise.loading import REFERENCE_MODEL
-from strokewise.model.onnx_file import load_onnx, onnx_bytes
+from strokewise.model.onnx_file import load_onnx
+from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.params import Params
 from strokewise.support.atomic_io import write_text
 from strokewise.support.paths import MODEL_DIR, OUTLINES_DIR, PARAMS_FILE, scratch_dir

@@ -211,25 +211,6 @@ def named_model_dir(model: str) -> Path | None:
     return None if is_path or "/" in model or os.sep in model else model_dir(f"models:/{REGISTRY_NAME}@{model}")
 
 
-def served_model(model: str | None) -> tuple[Path, str]:
-    """The folder and the display name of a model to serve.
-
-    Args:
-        model: as for `named_model_dir`, or a folder packaged for MLflow; None is the champion.
-
-    Raises RegistryError if there is no such model.
-    """
-    if model is not None:
-        folder = named_model_dir(model) or Path(model)
-        return folder / packaging.MODEL_ARTIFACT if (folder / "MLmodel").is_file() else folder, model
-    champion = champion_dir()
-    if champion is None:
-        raise RegistryError(
-            "no champion is registered here; run `dvc repro`, or name one: strokewise serve --model data/model"
-        )
-    return champion, "the champion"
-
-
 def fetch_version(connection: Store, name: str, number: int) -> Path:
     """The model folder of a version: its place in a local store, or a download that is kept in `.strokewise`.
 

@@ -10,10 +10,9 @@ be read has its `error` as answer, which begins with its index; the others are a
 import asyncio
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from strokewise.errors import PictureError
-from strokewise.preprocessing.stroke_formats import is_stroke_text
+from strokewise.recogniser import Recogniser
 from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, parse_body
 from strokewise.serving.picture_items import to_source
 
@@ -34,14 +33,7 @@ INPUT_KEYS = ("inputs", "instances", "dataframe_split")
 EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
 
 
-class PredictionStream(Protocol):
-    """What the application needs of a `Recogniser`."""
-
-    def stream(self, sources: Iterable[Any], /) -> Iterator[Any]:
-        """Yield a prediction, with `shape`, `confidence` and `scores`, or a PictureError for each source, in order."""
-
-
-def build_app(recogniser: PredictionStream, limits: RequestLimits | None = None) -> Starlette:
+def build_app(recogniser: Recogniser, limits: RequestLimits | None = None) -> Starlette:
     """The ASGI application that answers with `recogniser`, which several threads call at once."""
     limits = limits or RequestLimits()
     gate = RequestGate(limits)
@@ -69,30 +61,19 @@ def build_app(recogniser: PredictionStream, limits: RequestLimits | None = None)
     return app
 
 
-def answer_body(recogniser: PredictionStream, body: bytes, limits: RequestLimits) -> bytes:
+def answer_body(recogniser: Recogniser, body: bytes, limits: RequestLimits) -> bytes:
     """Answer the body of a request: JSON with one answer per picture. Raises RequestRefused for any other body."""
-    answers: list[dict[str, Any]] = []
-    sources = []
-    for index, item in enumerate(read_items(parse_body(body, limits), limits)):
-        answers.append({})
+    sources: list[Any] = []
+    for item in read_items(parse_body(body, limits), limits):
         try:
-            sources.append((index, to_source(item)))
+            sources.append(to_source(item))
         except PictureError as error:
-            answers[index] = _error_answer(index, error)
-    texts = [source for _, source in sources if isinstance(source, bytes) and is_stroke_text(source)]
-    if (size := sum(map(len, texts))) > limits.drawing_bytes:
-        raise RequestRefused(413, f"the drawings hold {size:,} bytes; send at most {limits.drawing_bytes:,} at a time")
-    results = recogniser.stream([source for _, source in sources])
-    for (index, _), result in zip(sources, results, strict=True):
-        if isinstance(result, PictureError):
-            answers[index] = _error_answer(index, result)
-        else:
-            answers[index] = {"shape": result.shape, "confidence": result.confidence, "scores": result.scores}
+            sources.append(error)
+    answers = [
+        {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()
+        for index, answer in enumerate(recogniser.stream(sources))
+    ]
     return json.dumps({"predictions": answers}).encode()
-
-
-def _error_answer(index: int, error: PictureError) -> dict[str, Any]:
-    return {"error": f"item {index}: {error}"}
 
 
 def read_items(content: Any, limits: RequestLimits) -> list[Any]:
@@ -143,7 +124,7 @@ async def _report_ready(_: Request) -> Response:
 
 
 async def _report_version(_: Request) -> Response:
-    return Response(importlib.metadata.version("mlflow"), media_type="application/json")
+    return Response(importlib.metadata.version("strokewise"), media_type="application/json")
 
 
 async def _refuse(request: Request, refusal: Exception) -> Response:

@@ -28,7 +28,7 @@ INPUT_TEXT = (
     "pictures: base64 text of a PNG, JPEG, WebP, BMP or GIF, or arrays (H, W), (H, W, 3) or (H, W, 4) of numbers; as a "
     "list, an array (N, H, W, ...) or the only column of a data frame"
 )  # what the signature's type `any` stands for
-PACKAGED_MODULES = ("recogniser", "serving.items")
+PACKAGED_MODULES = ("recogniser", "serving.picture_items")
 PACKAGED_REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless")
 
 

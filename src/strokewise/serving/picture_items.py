@@ -1,4 +1,4 @@
-"""An item of a request, as JSON gives it → what `Recogniser.stream` takes, or an error for this item alone.
+"""An item of a request, as JSON or a data frame gives it → what `Recogniser.stream` takes.
 
 Text is a file in base64: a picture, or strokes. Nested lists are an array of pixels, (H, W), (H, W, 3) or (H, W, 4),
 never strokes: many lists could be both. An object is a drawing (see `stroke_formats`).
@@ -24,7 +24,9 @@ def to_source(item: Any) -> bytes | NDArray[np.uint8] | dict[str, Any]:
         return _decode_text(item)
     if isinstance(item, dict):
         return item
-    if not isinstance(item, list):
+    if isinstance(item, np.ndarray):
+        return decode.decode(item)
+    if not isinstance(item, list | tuple):
         kind = "null" if item is None else f"the type {type(item).__name__}"
         raise PictureError(f"{kind} is no picture; send {EXPECTED_ITEM}")
     if problem := _pixels_problem(item):
@@ -53,13 +55,13 @@ def _pixels_problem(item: Any, depth: int = 1) -> str:
 
     With text among the numbers, NumPy would make every number as long as the longest text.
     """
-    if not isinstance(item, list):
+    if not isinstance(item, list | tuple):
         return ""
     if depth > 3:
         return "this array has too many dimensions"
     types = set(map(type, item))
-    if str in types:
+    if str in types or bytes in types:
         return "this array holds text"
-    if list not in types:
+    if not types & {list, tuple}:
         return ""
     return next(filter(None, (_pixels_problem(inner, depth + 1) for inner in item)), "")

@@ -32,7 +32,7 @@ class ServedAnswer(BaseModel):
 class ServedModel(PythonModel):
     """The CNN, or the baseline, of a model folder, with its preprocessing."""
 
-    # MLflow's check of the input against the type hint refuses arrays; `decode_item` checks every item instead.
+    # MLflow's check of the input against the type hint refuses arrays; `to_source` checks every item instead.
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
@@ -45,13 +45,19 @@ class ServedModel(PythonModel):
         self, context: Any, model_input: list[PictureInput], params: dict[str, Any] | None = None
     ) -> list[ServedAnswer]:
         """Answer every picture of the input, in order."""
-        from strokewise.serving.items import decode_item
+        from strokewise.errors import PictureError
+        from strokewise.serving.picture_items import to_source
 
-        answers = self.recogniser.stream([decode_item(item) for item in _to_items(model_input)])
+        sources: list[Any] = []
+        for item in _to_items(model_input):
+            try:
+                sources.append(to_source(item))
+            except PictureError as error:
+                sources.append(error)
         # Plain dictionaries with the keys of ServedAnswer: MLflow writes them as JSON.
         return [
-            {"error": f"item {index}: {answer}"} if isinstance(answer, Exception) else answer.to_dict()  # type: ignore[misc]
-            for index, answer in enumerate(answers)
+            {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()  # type: ignore[misc]
+            for index, answer in enumerate(self.recogniser.stream(sources))
         ]
 
 

@@ -5,15 +5,14 @@ from collections.abc import Callable
 
 import uvicorn
 
-from strokewise.serving.app import SCORING_PATH, PredictionStream, build_app
+from strokewise.recogniser import Recogniser
+from strokewise.serving.app import SCORING_PATH, build_app
 from strokewise.serving.ports import bind_port, server_url
 
 GRACEFUL_SHUTDOWN_S = 10  # for running requests to end
 
 
-def serve_model(
-    host: str, port: int, load: Callable[[], tuple[PredictionStream, str]], echo: Callable[[str], None]
-) -> None:
+def serve_model(host: str, port: int, load: Callable[[], tuple[Recogniser, str]], echo: Callable[[str], None]) -> None:
     """Answer requests on `host`:`port` until a signal: SIGINT, SIGTERM, or SIGHUP unless it was ignored (`nohup`).
 
     Running requests are answered before the signal takes effect, for `GRACEFUL_SHUTDOWN_S` at most.
