@@ -35,7 +35,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "torch": {"model", "training", "baseline.augmented", "explain", "stages.train"},
     "sklearn": {"baseline.selection", "recogniser"},
     "skl2onnx": {"baseline.estimator"},
-    "onnx": {"model.onnx_export", "model.onnx_file", "baseline.estimator", "reference"},
+    "onnx": {"model.onnx_export", "model.onnx_writer", "baseline.estimator", "reference"},
     "onnxruntime": {"model.onnx_file"},
     "scipy": {"evaluation"},
     "mlflow": {"registry", "serving"},

@@ -41,7 +41,7 @@ class _MeanReader:
         for source in sources:
             yield (
                 PictureError(f"no drawings here, of {', '.join(source) if isinstance(source, dict) else 'text'}")
-                if isinstance(source, dict | bytes)
+                if isinstance(source, dict | bytes | PictureError)
                 else Prediction("ring", float(np.mean(source)), {"ring": 1.0})
             )
         with self._lock:

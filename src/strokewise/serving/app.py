@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from strokewise.errors import PictureError
+from strokewise.preprocessing.stroke_formats import is_stroke_text
 from strokewise.recogniser import Recogniser
 from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, parse_body
 from strokewise.serving.picture_items import to_source
@@ -69,6 +70,9 @@ def answer_body(recogniser: Recogniser, body: bytes, limits: RequestLimits) -> b
             sources.append(to_source(item))
         except PictureError as error:
             sources.append(error)
+    texts = [source for source in sources if isinstance(source, bytes) and is_stroke_text(source)]
+    if (size := sum(map(len, texts))) > limits.drawing_bytes:
+        raise RequestRefused(413, f"the drawings hold {size:,} bytes; send at most {limits.drawing_bytes:,} at a time")
     answers = [
         {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()
         for index, answer in enumerate(recogniser.stream(sources))
