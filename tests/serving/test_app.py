@@ -39,9 +39,12 @@ class _MeanReader:
             self.most_running = max(self.most_running, self.running)
         time.sleep(self.delay_s)
         for source in sources:
+            if isinstance(source, PictureError):
+                yield source
+                continue
             yield (
                 PictureError(f"no drawings here, of {', '.join(source) if isinstance(source, dict) else 'text'}")
-                if isinstance(source, dict | bytes | PictureError)
+                if isinstance(source, dict | bytes)
                 else Prediction("ring", float(np.mean(source)), {"ring": 1.0})
             )
         with self._lock:
