@@ -6,7 +6,7 @@ BIN    := .venv/bin
 # One make at a time in this folder; the kernel drops the lock with the process that holds it
 LOCKED := $(PYTHON) -P src/strokewise/support/file_lock.py .strokewise/make.lock
 # What the environment was built from, and where: a moved folder needs a new one, too
-PINS   := { echo "$(CURDIR)"; cat requirements.lock; sed "/^.tool/,\$$d" pyproject.toml; }
+PINS   := { echo "$(CURDIR)"; cat requirements*.lock; sed "/^.tool/,\$$d" pyproject.toml; }
 
 .PHONY: help repro test lint ui bench clean lock setup
 
@@ -33,11 +33,12 @@ clean:  ## remove what can be made again; mlflow.db, the DVC cache and your draw
 	@find data/report -mindepth 1 ! -name metrics.json -delete 2>/dev/null || true
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: setup  ## renew the pins (requirements.lock) and the schema of params.yaml
-	@$(BIN)/pip-compile --quiet --upgrade --extra dev --allow-unsafe --strip-extras --no-header --annotation-style=line \
-		--no-emit-options --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
-	@# a local build of torch (2.13.0+cpu) is a choice of this machine, not a pin
-	@sed -i.old -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.lock && rm requirements.lock.old
+lock: setup  ## renew the pins (requirements*.lock) and the schema of params.yaml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --extra dev --generate-hashes \
+		--no-emit-package torch --no-header --annotation-style=line --output-file requirements.lock pyproject.toml
+	@# without hashes, as a release of torch has several builds, with and without CUDA, each at an index of its own
+	@$(BIN)/uv pip compile --quiet --universal --extra dev --constraint requirements.lock --no-deps \
+		--no-header --no-annotate pyproject.toml | sed -n 's/^\(torch==[0-9.]*\).*/\1/p' > requirements-torch.lock
 	@$(BIN)/python -c 'from strokewise.params import json_schema; print(json_schema(), end="")' > .params.schema.json
 
 setup:
@@ -45,6 +46,7 @@ setup:
 		echo "strokewise needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@$(LOCKED) sh -c '$(PINS) | cmp -s - .venv/pins || { \
 		echo "setting up .venv (some minutes the first time)" && $(PYTHON) -m venv --clear .venv && \
-		$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock && \
+		$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock && \
+		$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements-torch.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable . && \
 		$(PINS) > .venv/pins; }'

@@ -23,7 +23,7 @@ ROOMS = (
     *("training", "baseline"),
     *("evaluation", "explain", "recogniser"),
     *("serving", "registry", "importing"),
-    *("loading", "stages", "reference", "doctor", "cli", "__init__", "__main__"),
+    *("loading", "stages", "reference", "project", "doctor", "cli", "__init__", "__main__"),
 )
 PACKED = {"register": ["serving.pyfunc_model"]}  # code that a stage packs without importing it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
@@ -46,7 +46,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "matplotlib": {"plots"},
     "PIL": {"explain.data_uri"},
     "pydantic": {"params", "support.validation_errors", "serving.pyfunc_model"},
-    "ruamel": {"params"},
+    "ruamel": {"params", "project"},
     "tqdm": {"support.progress"},
     "safetensors": {"model", "training"},
 }

@@ -10,11 +10,17 @@ if TYPE_CHECKING:
     from strokewise.loading import load
     from strokewise.recogniser import Prediction, Recogniser
 
-__all__ = ["Prediction", "Recogniser", "load"]
+    __version__: str
+
+__all__ = ["Prediction", "Recogniser", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used."""
+    """Import a name when it is first used, and read the version when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("strokewise")
     if name in __all__:
         from strokewise import loading, recogniser
 

@@ -20,6 +20,10 @@ class ParamsError(UserError):
     """`params.yaml` or a `--set` has an unknown key, a wrong type or a value out of range."""
 
 
+class ProjectError(UserError):
+    """A project cannot be laid out in a folder."""
+
+
 class OutlineError(UserError):
     """An SVG file of the catalogue cannot be used as an outline."""
 

@@ -4,14 +4,14 @@ import errno
 import io
 import os
 import sys
-from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
 
-from strokewise.cli import importing, models, registry, stages
+import strokewise
+from strokewise.cli import importing, models, project, registry, stages
 from strokewise.errors import UserError
-from strokewise.support import signals
+from strokewise.support import extras, signals
 
 app = typer.Typer(
     name="strokewise",
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (stages, models, importing, registry):
+for module in (project, stages, models, importing, registry):
     app.add_typer(module.app)
 
 ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other OSError is a bug of ours
@@ -32,7 +32,7 @@ ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other O
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"strokewise {installed_version('strokewise')}")
+        typer.echo(f"strokewise {strokewise.__version__}")
         raise typer.Exit
 
 
@@ -58,11 +58,17 @@ def run() -> None:
     except UserError as error:
         typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        problem = extras.missing_extra(error)
+        if problem is None:
+            raise
+        typer.echo(f"strokewise: {problem}", err=True)
+        sys.exit(problem.exit_code)
     except OSError as error:
         if error.errno not in ERRNO_REMEDIES:
             raise
-        problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        typer.echo(f"strokewise: {problem}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
+        cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        typer.echo(f"strokewise: {cause}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
         sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(signals.SIGINT_EXIT_CODE)
