@@ -36,6 +36,9 @@ clean:  ## remove what can be made again; mlflow.db, the DVC cache and your draw
 lock: setup  ## renew the pins (requirements*.lock) and the schema of params.yaml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --extra dev --generate-hashes \
 		--no-emit-package torch --no-header --annotation-style=line --output-file requirements.lock pyproject.toml
+	@# what the wheel needs to predict, for the container
+	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --constraint requirements.lock --generate-hashes \
+		--no-header --annotation-style=line --output-file requirements-predict.lock pyproject.toml
 	@# without hashes, as a release of torch has several builds, with and without CUDA, each at an index of its own
 	@$(BIN)/uv pip compile --quiet --universal --extra dev --constraint requirements.lock --no-deps \
 		--no-header --no-annotate pyproject.toml | sed -n 's/^\(torch==[0-9.]*\).*/\1/p' > requirements-torch.lock

@@ -1,7 +1,7 @@
 """What pyproject.toml cannot say: a new project's files go into the wheel, and the README's links become absolute.
 
-`strokewise init` lays out the outlines, the parameters and the pipeline of this checkout. They stand in git once, at the
-root; the wheel holds them in `strokewise/template`. An editable install reads them where they are.
+`strokewise init` lays out the outlines, the parameters and the pipeline of this checkout. They stand in git once, at
+the root; the wheel holds them in `strokewise/template`. An editable install reads them where they are.
 """
 
 import re

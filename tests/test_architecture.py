@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from strokewise import code_digest
 from strokewise.params import json_schema
+from strokewise.support.extras import PIPELINE_PACKAGES
 
 # A module may import its own room and the rooms above it in this list.
 ROOMS = (
@@ -161,18 +162,42 @@ def test_the_schema_of_the_parameters_is_current(root: Path) -> None:
 def test_every_dependency_is_pinned(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (root / "requirements.lock").read_text(), re.MULTILINE))
-    for wanted in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    pins |= dict(re.findall(r"^([\w.-]+)==(\S+)$", (root / "requirements-torch.lock").read_text(), re.MULTILINE))
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    for wanted in [*project["dependencies"], *extras]:
         name = re.match(r"[\w.-]+", wanted)
         assert name is not None
-        assert name[0].replace(".", "-") in pins, f"{wanted} has no pin: run `make lock`"
+        assert name[0].replace(".", "-") in {*pins, "strokewise"}, f"{wanted} has no pin: run `make lock`"
     assert not [pin for pin in pins.values() if "+" in pin], "a local build is a choice of a machine, not a pin"
+
+
+def test_every_pin_has_a_hash_and_none_names_an_index(root: Path) -> None:
+    lock = (root / "requirements.lock").read_text()
+    blocks = [block for block in re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE) if "==" in block]
+    assert len(blocks) > 100
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert "://" not in lock + (root / "requirements-torch.lock").read_text()
+
+
+def test_every_library_that_is_imported_is_a_dependency_of_its_layer(root: Path) -> None:
+    """And every dependency is imported, but for those that a tool or another library needs."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    base = {re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]}
+    packages = PIPELINE_PACKAGES | {"cv2": "opencv-python-headless"}
+    packages |= {"dvc_data": "dvc", "requests": "mlflow", "sqlalchemy": "mlflow"}  # whose errors are caught
+    libraries = {name.split(".")[0] for path in MODULES.values() for name in imported(path)}
+    theirs = libraries - set(sys.stdlib_module_names) - {"strokewise"}
+    needed = {packages.get(name, name) for name in theirs}
+    assert needed <= base | set(PIPELINE_PACKAGES.values())
+    assert base | set(PIPELINE_PACKAGES.values()) <= needed | {"starlette"}
 
 
 def test_the_root_holds_only_what_the_design_names(root: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
     top = {line.split("/")[0] for line in tracked.splitlines()}
     files = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md"}
-    files |= {"dvc.lock", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock"}
+    files |= {"dvc.lock", "dvc.yaml", "params.yaml", "pyproject.toml", "requirements.lock", "requirements-torch.lock"}
+    files |= {"Dockerfile", "setup.py"}
     folders = {"benchmarks", "data", "docs", "src", "tests"}
     assert {name for name in top if not name.startswith(".")} <= files | folders
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from strokewise.errors import UserError, one_line
+from strokewise.support import extras
 from strokewise.support.atomic_io import TEMP_DIR_NAME
 from strokewise.support.paths import MODEL_DIR, PARAMS_FILE, SCRATCH_DIR
 
@@ -56,7 +57,9 @@ def run_checks(root: Path) -> Findings:
         except UserError as error:
             yield Finding(name, "bad", one_line(error), "do as it says")
         except ModuleNotFoundError as error:
-            yield Finding(name, "bad", f"{error.name} is not installed", "make repro, or pip install strokewise again")
+            extra = "[pipeline]" if extras.missing_extra(error) else ""
+            action = f"make repro in a checkout, else pip install 'strokewise{extra}'"
+            yield Finding(name, "bad", f"{error.name} is not installed", action)
         except Exception as error:  # anything may be broken: that is what is searched for
             message = f"{type(error).__name__}: {one_line(error)}"
             yield Finding(name, "bad", message, "this was not foreseen: fix it, or report it as a bug")
@@ -74,11 +77,17 @@ def check_python(root: Path) -> Findings:
 
 
 def check_versions(root: Path) -> Findings:
-    """Installed packages, against the pins of the checkout, or else the requirements of strokewise."""
-    lock = root / "requirements.lock"
-    pins = dict(PIN_PATTERN.findall(lock.read_text(encoding="utf-8"))) if lock.is_file() else {}
+    """Installed packages, against the requirements of strokewise, and the pins of the checkout.
+
+    What only the extra `pipeline` installs is required where there is a pipeline to run.
+    """
+    locks = [path.read_text(encoding="utf-8") for path in sorted(root.glob("requirements*.lock"))]
+    pins = dict(pin for lock in locks for pin in PIN_PATTERN.findall(lock))
     requirements = [line for line in metadata.requires("strokewise") or [] if "extra ==" not in line]
     required = {match[0] for line in requirements if (match := re.match(r"[\w.-]+", line))}
+    if (root / "dvc.yaml").exists():
+        required |= set(extras.PIPELINE_PACKAGES.values())
+    set_up = "make repro sets up the environment" if pins else "pip install 'strokewise[pipeline]'"
     installed = {name: _installed_version(name) for name in {*pins, *required}}
     missing = sorted(name for name in required if installed[name] is None)
     different = [
@@ -87,7 +96,7 @@ def check_versions(root: Path) -> Findings:
         if version and name in pins and version.partition("+")[0] != pins[name].partition("+")[0]
     ]
     if missing:
-        yield Finding("versions", "bad", f"not installed: {_join_some(missing)}", "make repro sets up the environment")
+        yield Finding("versions", "bad", f"not installed: {_join_some(missing)}", set_up)
     if different:
         message = f"not as pinned: {_join_some(different)}"
         yield Finding("versions", "warn", message, "make repro sets it up again as pinned")
@@ -198,7 +207,7 @@ def check_dvc(root: Path) -> Findings:
         errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
         yield Finding("dvc", "bad", f"dvc status: {errors[-1] if errors else 'it failed'}", "dvc status says more")
         return
-    changed = sorted(set(json.loads(done.stdout or "{}")) - {"register"})  # which always runs
+    changed = sorted(set(json.loads(done.stdout or "{}")) - {"code", "register"})  # which always run
     if changed:
         yield Finding("dvc", "warn", f"not up to date: {_join_some(changed)}", "dvc repro")
     else:

@@ -47,7 +47,7 @@ PIPELINE_HEADER = """\
 def create_project(folder: Path) -> list[str]:
     """Lay out a project in `folder`, which is created or empty (but for a `.git`), with git and DVC initialised.
 
-    Returns the names of its shapes, sorted. Nothing stays behind after an error.
+    Returns the names of its shapes, sorted. After an error, the folder is as before.
 
     Raises ProjectError if the folder is not empty or git is missing or fails, ModuleNotFoundError without DVC.
     """

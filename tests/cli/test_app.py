@@ -74,6 +74,7 @@ def test_version_is_printed(root: Path) -> None:
         (OSError(28, "No space left on device"), 2),
         (PermissionError(13, "Permission denied", "data/report"), 2),
         (FileExistsError(17, "File exists", "a-file/model.onnx"), 2),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), 2),
     ],
 )
 def test_exit_code_of_an_error(
@@ -88,6 +89,16 @@ def test_exit_code_of_an_error(
         app.run()
     assert caught.value.code == code
     assert len(capsys.readouterr().err.splitlines()) <= 1
+
+
+def test_missing_module_that_no_extra_brings_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    monkeypatch.setattr(app, "app", fail)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(ModuleNotFoundError):
+        app.run()
 
 
 @pytest.mark.parametrize(
