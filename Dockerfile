@@ -1,7 +1,5 @@
 # A container that predicts and serves; no pipeline:
-#   docker build --tag strokewise . && docker run --rm --publish 127.0.0.1:5001:5001 strokewise
-# With a model of your own: add `--volume $PWD/data/model:/model:ro` before the image, and after it
-#   strokewise serve --host 0.0.0.0 --model /model
+# docs/serving.md shows how to build and run it, also with a model of your own.
 
 FROM python:3.13-slim AS build
 WORKDIR /source

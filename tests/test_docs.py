@@ -102,6 +102,21 @@ def test_version_is_the_same_everywhere() -> None:
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_hooks_before_a_commit_run_what_make_lint_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0].splitlines()[1]
+    commands = {command.strip().removesuffix(" .") for command in recipe.strip().lstrip("@").split("&&")}
+    (repository,) = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"]
+    entries = {hook["entry"] for hook in repository["hooks"]}
+    assert {command.replace("$(BIN)", ".venv/bin") for command in commands} == entries
+
+
+def test_every_python_of_the_classifiers_is_tested() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    named = [name.rpartition(" ")[2] for name in classifiers if re.search(r"Python :: 3\.\d+$", name)]
+    workflow = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "ci.yml")
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == named
+
+
 def test_citation_is_a_valid_cff_file() -> None:
     """The required keys of Citation File Format 1.2.0, and the types of the others."""
     citation = YAML(typ="safe").load(ROOT / "CITATION.cff")

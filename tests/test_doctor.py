@@ -57,6 +57,18 @@ def test_versions_differing_from_the_pins_and_missing_packages_are_found(
     assert find_problem("versions", checkout)[:2] == ("bad", "not installed: no-such-library")
 
 
+def test_packages_of_the_pipeline_are_required_where_there_is_one(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_installed_version", lambda name: None if name in ("dvc", "mlflow") else "1")
+    monkeypatch.setattr(metadata, "requires", lambda _: ["numpy>=1", 'dvc>=3; extra == "pipeline"'])
+    (checkout / "requirements.lock").unlink()
+    expected = ("bad", "not installed: dvc, mlflow", "pip install 'strokewise[pipeline]'")
+    assert find_problem("versions", checkout) == expected
+    (tmp_path / "elsewhere").mkdir()
+    assert run_check("versions", tmp_path / "elsewhere") == [Finding("versions", "ok", "all 1 are installed")]
+
+
 def test_outside_a_checkout_not_all_is_well(tmp_path: Path) -> None:
     assert find_problem("git", tmp_path)[0] == "warn"
     state, message, action = find_problem("store", tmp_path)

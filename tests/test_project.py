@@ -78,6 +78,7 @@ def test_digest_covers_code_and_other_files_but_no_comment(
     assert changed("cli/app.py", "EXTRA = 1\n") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepared", ["missing", "empty", "git"])
 def test_project_is_complete_and_staged(prepared: str, root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "my-shapes"
@@ -94,7 +95,7 @@ def test_project_is_complete_and_staged(prepared: str, root: Path, tmp_path: Pat
     assert (folder / ".dvc" / "config").read_bytes() == (root / ".dvc" / "config").read_bytes()
     assert (folder / "params.yaml").read_bytes() == (root / "params.yaml").read_bytes()
     assert "# my-shapes" in (folder / "README.md").read_text()
-    for made in ("data/code/train", "data/model/config.json", "mlflow.db", ".strokewise"):
+    for made in ("data/code/train", "data/model/config.json", "mlflow.db", ".strokewise/lock"):
         assert subprocess.run(["git", "check-ignore", "--quiet", made], cwd=folder).returncode == 0
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     status = read_yaml(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 RunCli = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.slow
 def test_init_names_the_shapes_and_the_next_step(run_cli: RunCli) -> None:
     code, output, _ = run_cli("init", "my-shapes")
     first, second = output.splitlines()

@@ -26,6 +26,14 @@ CURL = (
 EXCEPTIONS = {  # commands that `test_documented_commands_work` does not run, and why
     "make repro": "sets up an environment from the registry, for minutes; what it runs is `dvc repro`",
     "make test": "runs this test",
+    "pip install strokewise": "asks the package registry: test_wheel.py installs the wheel",
+    "pip install 'strokewise[pipeline]'": "asks the package registry",
+    "strokewise init my-shapes": "makes a project inside this one: test_wheel.py runs one elsewhere",
+    "docker build --tag strokewise .": "needs a container engine: test_wheel.py runs the Dockerfile's steps",
+    "docker run --rm --publish 127.0.0.1:5001:5001 strokewise": "needs a container engine",
+    "docker run --rm --publish 127.0.0.1:5001:5001 --volume $PWD/data/model:/model:ro strokewise"
+    " strokewise serve --host 0.0.0.0 --model /model": "needs a container engine",
+    "pre-commit install": "a tool of the developer's; its hooks run what `make lint` runs",
     "make lint": "continuous integration runs it, see .ci/run",
     "make bench": "takes minutes and asserts nothing",
     "make lock": "asks the package registry for new versions",
