@@ -31,7 +31,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest files first, so that all cores finish at about the same time."""
-    items.sort(key=lambda item: "pipeline" not in item.path.parts)
+    items.sort(key=lambda item: not {"pipeline", "test_wheel.py"} & set(item.path.parts))
 
 
 @pytest.hookimpl(tryfirst=True)
