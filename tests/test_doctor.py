@@ -193,10 +193,12 @@ def test_damaged_model_is_found(root: Path, tmp_path: Path) -> None:
     network = Params.load(root / "params.yaml", ["network.image_size=32", "network.base_channels=8"]).network
     save_model(CNN(("circle", "other"), network), folder, {"fingerprint": "0" * 64})
     assert find_problem("model", tmp_path)[0] == "ok"
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-9])
-    state, message, _ = find_problem("model", tmp_path)
-    assert (state, "is damaged" in message) == ("bad", True)
+    for name in ("model.safetensors", "model.onnx", "config.json"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-9])
+        state, message, _ = find_problem("model", tmp_path)
+        assert (state, "is damaged" in message) == ("bad", True)
+        (folder / name).write_bytes(content)
 
 
 def test_exception_of_a_check_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,8 +280,7 @@ def _has_files(connection: "Store", number: int) -> bool:
 
 
 def check_champion(root: Path) -> Findings:
-    """The champion, loaded as by `strokewise predict`."""
-    from strokewise.recogniser import Recogniser
+    """The champion, verified and loaded as by `strokewise predict`."""
     from strokewise.registry import versions
 
     try:
@@ -289,16 +288,23 @@ def check_champion(root: Path) -> Findings:
     except UserError:
         return  # reported by `check_store`
     if folder is not None:
-        yield Finding("champion", "ok", f"it loads, and knows {len(Recogniser(folder).shapes)} shapes")
+        yield Finding("champion", "ok", f"it loads, and knows {_count_shapes(folder)} shapes")
 
 
 def check_model(root: Path) -> Findings:
     """The model in `data/model`."""
-    from strokewise.recogniser import Recogniser
-
     folder = root / MODEL_DIR
     if folder.is_dir():
-        yield Finding("model", "ok", f"data/model loads, and knows {len(Recogniser(folder).shapes)} shapes")
+        yield Finding("model", "ok", f"data/model loads, and knows {_count_shapes(folder)} shapes")
+
+
+def _count_shapes(folder: Path) -> int:
+    """The number of shapes of a CNN. Raises ModelError if one of its files is not what was written."""
+    from strokewise.model.verify import verify_model
+    from strokewise.recogniser import Recogniser
+
+    verify_model(folder, "cnn")
+    return len(Recogniser(folder).shapes)
 
 
 def _connection_problem(uri: str) -> str:
