@@ -72,7 +72,7 @@ def test_packages_of_the_pipeline_are_required_where_there_is_one(
 def test_outside_a_checkout_not_all_is_well(tmp_path: Path) -> None:
     assert find_problem("git", tmp_path)[0] == "warn"
     state, message, action = find_problem("store", tmp_path)
-    assert (state, "needs a --model" in message, "MLFLOW_TRACKING_URI" in action) == ("warn", True, True)
+    assert (state, "uses the reference model" in message, "MLFLOW_TRACKING_URI" in action) == ("warn", True, True)
 
 
 @pytest.mark.parametrize("name", ["number #1", "büro"])

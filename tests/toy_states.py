@@ -188,7 +188,8 @@ def _write_report(folder: Path, paintings: Split, predictions: dict[str, Any], f
     report["baseline"]["choice"] = CHOICE
     key = json.dumps([paintings.digest, fingerprints], sort_keys=True).encode()
     report["evaluation"] = hashlib.sha256(key).hexdigest()
-    atomic_io.write_json(folder / "metrics.json", report)
+    atomic_io.write_json(folder / "details.json", report)
+    atomic_io.write_json(folder / "metrics.json", {"cnn": {"accuracy": report["cnn"]["accuracy"]}})
     picture = cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()
     for path in (folder / "mistakes.png", folder / "explain/ring.png"):
         path.write_bytes(picture)

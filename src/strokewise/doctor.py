@@ -139,12 +139,12 @@ def check_disk(root: Path) -> Findings:
 
 def check_parameters(root: Path) -> Findings:
     """`params.yaml`, as every stage reads it, and the number of threads in it."""
-    from strokewise.params import Params
-
     if not (root / PARAMS_FILE).exists():
         if (root / "dvc.yaml").exists():
             yield Finding("parameters", "bad", "params.yaml is missing", "git checkout params.yaml")
         return
+    from strokewise.params import Params
+
     threads, cores = Params.load(root / PARAMS_FILE).train.threads, os.cpu_count() or 1
     if threads > cores:
         action = f"set it to {cores}: the number of threads changes the weights, so it is never changed for you"
@@ -157,7 +157,7 @@ def check_git(root: Path) -> Findings:
     """A git repository with a commit, which DVC's experiments need."""
     if not (root / "dvc.yaml").exists():
         message = f"{root} is no checkout of strokewise: there is no pipeline to run"
-        yield Finding("checkout", "warn", message, "cd to the checkout; elsewhere `predict --model FOLDER` works")
+        yield Finding("checkout", "warn", message, "cd to the checkout; `predict` and `serve` work anywhere")
         return
     if shutil.which("git") is None:
         yield Finding("git", "bad", "git is not installed or not on PATH", "install git")
@@ -239,7 +239,9 @@ def check_store(root: Path) -> Findings:
             yield Finding("store", "ok", "nothing is registered yet; `dvc repro` does it")
         else:
             action = f"set {store.URI_VARIABLE} to the store of a team, or cd to a checkout"
-            yield Finding("store", "warn", "there is no registry here, so `predict` needs a --model", action)
+            yield Finding(
+                "store", "warn", "there is no registry here: `predict` uses the reference model, or --model", action
+            )
         return
     if problem := _connection_problem(address.uri):
         action = f"start it, or unset {store.URI_VARIABLE} to use this project's own mlflow.db"

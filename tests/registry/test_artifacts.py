@@ -17,9 +17,11 @@ Project = Callable[..., Path]
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("data/report/metrics.json", "there is no data/report/metrics.json; run `dvc repro`, or `strokewise evaluate`"),
-        ("data/model/config.json", "there is no data/model/config.json; run `dvc repro`, or `strokewise train`"),
-        ("data/model/model.safetensors", "data/model holds no weights"),
+        ("data/report/details.json", "there is no data/report/details.json; run `dvc repro`, or `strokewise evaluate`"),
+        ("data/model/config.json", "no model in data/model: config.json is missing; run `strokewise train`"),
+        ("data/model/model.safetensors", "no model in data/model: model.safetensors is missing"),
+        ("data/model/model.onnx", "no model in data/model: model.onnx is missing"),
+        ("data/baseline/model.onnx", "no model in data/baseline: model.onnx is missing; run `strokewise baseline`"),
         ("data/report/confusion-cnn.csv", "confusion-cnn.csv cannot be read: .*; run `strokewise evaluate`"),
     ],
 )
@@ -37,7 +39,21 @@ def test_history_without_numbers_raises_model_error(project: Project, params: Pa
 
 def test_report_about_another_model_raises_model_error(project: Project, params: Params) -> None:
     root = project()
-    config = root / "data/model/config.json"
-    atomic_io.write_json(config, json.loads(config.read_text()) | {"fingerprint": "f" * 64})
+    details = json.loads((root / "data/report/details.json").read_text())
+    details["cnn"]["fingerprint"] = "f" * 64
+    atomic_io.write_json(root / "data/report/details.json", details)
     with pytest.raises(ModelError, match=r"data/report is about another model than data/model; run `strokewise eval"):
         register(params)
+
+
+@pytest.mark.parametrize(
+    "path", ["model/model.safetensors", "model/model.onnx", "model/config.json", "baseline/model.onnx"]
+)
+def test_damaged_model_is_refused_before_anything_is_logged(path: str, project: Project, params: Params) -> None:
+    root = project()
+    content = bytearray((root / "data" / path).read_bytes())
+    content[len(content) // 2] ^= 1
+    (root / "data" / path).write_bytes(content)
+    with pytest.raises(ModelError):
+        register(params)
+    assert not (root / "mlflow.db").exists()

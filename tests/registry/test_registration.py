@@ -26,7 +26,7 @@ def test_first_state_becomes_two_runs_and_the_champion(project: Project, params:
     assert "Registered version 1, champion" in result.summary
     (cnn,), (baseline,) = search_runs(model="cnn"), search_runs(model="baseline")
     config = json.loads((root / "data/model/config.json").read_text())
-    metrics = json.loads((root / "data/report/metrics.json").read_text())
+    metrics = json.loads((root / "data/report/details.json").read_text())
     for run in (cnn, baseline):
         assert run.info.status == "FINISHED"
         assert run.data.tags["evaluation"] == metrics["evaluation"]
@@ -41,7 +41,13 @@ def test_first_state_becomes_two_runs_and_the_champion(project: Project, params:
     assert baseline.data.metrics["test/recall/cross"] == metrics["baseline"]["shapes"]["cross"]["recall"]
     assert cnn.data.metrics["paired/wins"] == metrics["paired"]["wins"]
     assert artifact_paths(cnn) == {
-        *("report/metrics.json", "report/mistakes.png", "report/decision.json", "report/explain/ring.png"),
+        *(
+            "report/metrics.json",
+            "report/details.json",
+            "report/mistakes.png",
+            "report/decision.json",
+            "report/explain/ring.png",
+        ),
         *("report/confusion-cnn.csv", "report/confusion-baseline.csv", "paintings/contact-sheet.png"),
     }
     with store.connect() as connection:

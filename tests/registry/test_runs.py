@@ -34,8 +34,8 @@ def test_deleted_artifacts_are_logged_again(project: Project, params: Params) ->
 def test_another_evaluation_is_another_run_of_the_same_model(project: Project, params: Params) -> None:
     root = project()
     register(params)
-    metrics = json.loads((root / "data/report/metrics.json").read_text())
-    atomic_io.write_json(root / "data/report/metrics.json", metrics | {"evaluation": "e" * 64})
+    metrics = json.loads((root / "data/report/details.json").read_text())
+    atomic_io.write_json(root / "data/report/details.json", metrics | {"evaluation": "e" * 64})
     result = register(params)
     assert "already registered: version 1, champion" in result.summary
     assert len(search_runs(model="cnn")) == len(search_runs(model="baseline")) == 2

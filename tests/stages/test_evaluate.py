@@ -28,6 +28,7 @@ from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.params import EvaluateParams, Params
 from strokewise.stages import evaluate as stage
 from strokewise.stages.evaluate import evaluate
+from strokewise.support import atomic_io
 from strokewise.support.paths import BASELINE_DIR, DRAWINGS_DIR, MODEL_DIR, OUTLINES_DIR, PAINTINGS_DIR, REPORT_DIR
 from strokewise.synthesis import outlines, render
 
@@ -108,7 +109,10 @@ def report_files() -> dict[str, bytes]:
 def test_report_holds_exactly_the_documented_files() -> None:
     curves = {f"robustness-{name}.csv" for name in ("imprecision", *stage.CURVE_FACTORS)}
     sheets = {"mistakes.png", "disagreements.png", "reliability.png", "robustness.png"}
-    tables = {"predictions.parquet", "drawings.parquet", "confusion-cnn.csv", "confusion-baseline.csv", "metrics.json"}
+    tables = {"predictions.parquet", "drawings.parquet", "confusion-cnn.csv", "confusion-baseline.csv"} | {
+        "metrics.json",
+        "details.json",
+    }
     assert set(report_files()) == curves | sheets | tables
 
 
@@ -128,7 +132,7 @@ def test_predictions_equal_those_of_the_models() -> None:
 
 
 def test_metrics_equal_those_of_scikit_learn() -> None:
-    metrics = json.loads((REPORT_DIR / "metrics.json").read_text())
+    metrics = json.loads((REPORT_DIR / "details.json").read_text())
     table = pq.read_table(REPORT_DIR / "predictions.parquet")
     labels = np.array(table["label"])
     for name in ("cnn", "baseline"):
@@ -141,6 +145,16 @@ def test_metrics_equal_those_of_scikit_learn() -> None:
     assert metrics["paired"]["difference"] == pytest.approx(difference)
     assert metrics["sentence"] == metrics["sentences"][0]
     assert "of 48 test paintings" in metrics["sentence"]
+
+
+def test_metrics_file_holds_about_a_dozen_numbers_and_nothing_else() -> None:
+    metrics, details = (json.loads((REPORT_DIR / name).read_text()) for name in ("metrics.json", "details.json"))
+    numbers = {f"{group}.{name}": value for group, values in metrics.items() for name, value in values.items()}
+    assert 10 <= len(numbers) <= 15
+    assert all(isinstance(value, float) for value in numbers.values())
+    assert numbers["cnn.accuracy"] == details["cnn"]["accuracy"]
+    assert numbers["cnn.weakest_recall"] == min(shape["recall"] for shape in details["cnn"]["shapes"].values())
+    assert numbers["difference.value"] == details["paired"]["difference"]
 
 
 def test_confusion_tables_have_a_row_for_each_painting() -> None:
@@ -185,11 +199,11 @@ def test_evaluation_digest_changes_with_what_decides_it() -> None:
     probabilities = {name: np.eye(len(split.shapes), dtype=np.float32)[split.labels] for name in IMAGE_SIZES}
 
     def digest(config: EvaluateParams) -> Any:  # of the models as they are when it is called
-        return stage._compute_metrics(split, cnn, baseline, probabilities, config)["evaluation"]
+        return stage._compute_details(split, cnn, baseline, probabilities, config)["evaluation"]
 
     config = small_params().evaluate
     digests = [digest(config)]
-    assert digests[0] == json.loads((REPORT_DIR / "metrics.json").read_text())["evaluation"]
+    assert digests[0] == json.loads((REPORT_DIR / "details.json").read_text())["evaluation"]
     digests.append(digest(config.model_copy(update={"seed": 5})))
     cnn = replace(cnn, metadata={**cnn.metadata, "fingerprint": "of another"})
     digests.append(digest(config))
@@ -223,8 +237,12 @@ def test_catalogue_of_other_shapes_raises_dataset_error(project_copy: Path) -> N
 
 
 def test_interrupted_evaluation_leaves_no_metrics(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> None:
-        raise KeyboardInterrupt
+    write = atomic_io.write_json
+
+    def interrupted(path: Path, value: Any) -> None:
+        if path.name == "metrics.json":
+            raise KeyboardInterrupt
+        write(path, value)
 
     monkeypatch.setattr(stage, "_draw_figures", lambda *_: None)
     monkeypatch.setattr("strokewise.support.atomic_io.write_json", interrupted)
@@ -242,24 +260,26 @@ def test_model_without_mistakes_gets_an_empty_sheet(project_copy: Path, monkeypa
     )
     monkeypatch.setattr(stage, "_imprecision_curve", lambda *_: [{"value": 1.0, "paintings": 1}])
     monkeypatch.setattr(stage, "_curve_panels", lambda curves: [stage.Panel("none", {"cnn": [(0.0, 1, 1, 1)]})])
-    metrics = evaluate(small_params()).metrics
+    metrics = evaluate(small_params()).details
     assert metrics["cnn"]["accuracy"] == 1
     assert metrics["paired"]["p"] == 1
     assert (REPORT_DIR / "mistakes.png").stat().st_size > 0
 
 
 def test_drawings_by_people_are_reported_apart(project_copy: Path) -> None:
-    before = json.loads((REPORT_DIR / "metrics.json").read_text())
-    assert "drawings" not in before
+    before = json.loads((REPORT_DIR / "details.json").read_text())
+    assert "drawings" not in before.keys() | json.loads((REPORT_DIR / "metrics.json").read_text()).keys()
     assert pq.read_table(REPORT_DIR / "drawings.parquet").num_rows == 0
     for number, scene in enumerate(load_scenes("test", range(6))):
         path = DRAWINGS_DIR / CATALOGUE[number % 3] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_png(scene))
-    metrics = evaluate(small_params()).metrics
+    metrics = evaluate(small_params()).details
     table = pq.read_table(REPORT_DIR / "drawings.parquet")
     accuracy = np.mean(np.array(table["cnn"]) == np.array(table["label"]))
     assert metrics["drawings"]["cnn"]["accuracy"] == pytest.approx(accuracy)
+    headline = json.loads((REPORT_DIR / "metrics.json").read_text())["drawings"]
+    assert headline == {kind: metrics["drawings"][kind]["accuracy"] for kind in ("cnn", "baseline")}
     assert table["path"].to_pylist()[0] == "cross/0.png"
     assert "Of the 6 drawings by people in data/drawings" in metrics["sentences"][-1]
     assert {name: metrics[name] for name in ("cnn", "baseline", "paired")} == {

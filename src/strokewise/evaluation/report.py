@@ -63,6 +63,28 @@ def paired_metrics(
     }
 
 
+def headline_metrics(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The dozen numbers that one compares; `numbers` as for `summary_sentences`.
+
+    `weakest_recall` is the lowest recall of a shape, `difference` the CNN's accuracy less the baseline's. What is
+    undefined is left out.
+    """
+    cnn, baseline, paired = numbers["cnn"], numbers["baseline"], numbers["paired"]
+    shared = ("accuracy", "macro_f1", "log_loss")
+    headline: dict[str, Any] = {
+        "cnn": {name: cnn[name] for name in (*shared, "calibration_error")}
+        | {"weakest_recall": min(_defined_recalls(cnn).values()), "false_rejections": cnn.get("false_rejections")},
+        "baseline": {name: baseline[name] for name in shared},
+        "difference": {"value": paired["difference"], "low": paired["low"], "high": paired["high"]},
+    }
+    if "drawings" in numbers:
+        headline["drawings"] = {kind: numbers["drawings"][kind]["accuracy"] for kind in ("cnn", "baseline")}
+    return {
+        name: {inner: value for inner, value in values.items() if value is not None}
+        for name, values in headline.items()
+    }
+
+
 def summary_sentences(numbers: Mapping[str, Any]) -> list[str]:
     """The numbers that matter as sentences; the first one is the result.
 

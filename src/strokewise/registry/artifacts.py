@@ -51,7 +51,7 @@ class PipelineState:
 
     cnn: ModelArtifact
     baseline: ModelArtifact
-    metrics: Mapping[str, Any]  # the content of metrics.json
+    metrics: Mapping[str, Any]  # the content of details.json
     settings: Mapping[str, Mapping[str, Any]]
     test_digest: str  # of the test paintings
     report: Path
@@ -82,7 +82,7 @@ def read_state(
 
     Raises ModelError if a part is missing, damaged or of another state, DatasetError if the test paintings are.
     """
-    metrics = _read_json(root / REPORT_DIR / "metrics.json", "evaluate", ("evaluation", "paired", "paintings"))
+    metrics = _read_json(root / REPORT_DIR / "details.json", "evaluate", ("evaluation", "paired", "paintings"))
     cnn, baseline = (_read_model(kind, root / folder, metrics) for kind, folder in MODEL_DIRS.items())
     dirty = False
     if commit is None:

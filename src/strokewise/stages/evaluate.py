@@ -2,7 +2,8 @@
 
 Drawings by people in data/drawings, if there are any, are evaluated as well and reported apart.
 
-metrics.json            all numbers, and sentences with those that matter; written last: the rest is complete then
+metrics.json            the dozen numbers that one compares; written last: the rest is complete then
+details.json            all numbers, with intervals, and sentences with those that matter
 predictions.parquet     both models' predictions, a row a painting
 drawings.parquet        the same for data/drawings; no rows if there are none
 confusion-<model>.csv   actual and predicted name, a row a painting
@@ -55,10 +56,10 @@ ModelProbabilities = dict[str, NDArray[np.float32]]  # "cnn" and "baseline", (N,
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Where the report lies, and the content of metrics.json."""
+    """Where the report lies, and the content of details.json."""
 
     folder: Path
-    metrics: dict[str, Any]
+    details: dict[str, Any]
 
 
 def evaluate(params: Params) -> EvaluationResult:
@@ -77,7 +78,7 @@ def evaluate(params: Params) -> EvaluationResult:
         drawings.pictures,
         lambda size: human_drawings.load_drawings(DRAWINGS_DIR, cnn.shapes, size).pictures,
     )
-    metrics = _compute_metrics(
+    details = _compute_details(
         test_set,
         cnn,
         baseline,
@@ -99,9 +100,9 @@ def evaluate(params: Params) -> EvaluationResult:
         for name, rows in curves.items():
             write_csv(folder / f"robustness-{name}.csv", rows[0], (row.values() for row in rows))
         plots.share_curves("How often they are right", _curve_panels(curves), folder / "robustness.png")
-        _draw_figures(folder, test_set, probabilities, metrics)
-        _publish_report(folder, metrics)
-    return EvaluationResult(REPORT_DIR, metrics)
+        _draw_figures(folder, test_set, probabilities, details)
+        _publish_report(folder, details)
+    return EvaluationResult(REPORT_DIR, details)
 
 
 def _check_same_shapes(test_set: Split, cnn: OnnxModel, baseline: OnnxModel) -> None:
@@ -127,7 +128,7 @@ def _predict_both(
     }
 
 
-def _compute_metrics(
+def _compute_details(
     test_set: Split,
     cnn: OnnxModel,
     baseline: OnnxModel,
@@ -135,7 +136,7 @@ def _compute_metrics(
     config: EvaluateParams,
     drawings: tuple[Split, ModelProbabilities] | None = None,
 ) -> dict[str, Any]:
-    """The content of metrics.json; `evaluation` is the digest of what decided it."""
+    """The content of details.json; `evaluation` is the digest of what decided it."""
     decided: dict[str, Any] = {
         "test": test_set.digest,
         "cnn": cnn.metadata["fingerprint"],
@@ -151,14 +152,14 @@ def _compute_metrics(
         models = {name: report.model_metrics(split.labels, rows[name], test_set.shapes) for name in rows}
         return {**models, "paired": report.paired_metrics(*pair)}
 
-    metrics: dict[str, Any] = {"paintings": len(test_set.labels), "evaluation": json_digest(decided)}
-    metrics |= compare(test_set, probabilities)
-    metrics["cnn"]["fingerprint"] = cnn.metadata["fingerprint"]
-    metrics["baseline"] |= {name: baseline.metadata[name] for name in ("fingerprint", "choice")}
+    details: dict[str, Any] = {"paintings": len(test_set.labels), "evaluation": json_digest(decided)}
+    details |= compare(test_set, probabilities)
+    details["cnn"]["fingerprint"] = cnn.metadata["fingerprint"]
+    details["baseline"] |= {name: baseline.metadata[name] for name in ("fingerprint", "choice")}
     if drawings:
-        metrics["drawings"] = {"count": len(drawings[0].labels), **compare(*drawings)}
-    sentences = report.summary_sentences(metrics)
-    return metrics | {"sentence": sentences[0], "sentences": sentences}
+        details["drawings"] = {"count": len(drawings[0].labels), **compare(*drawings)}
+    sentences = report.summary_sentences(details)
+    return details | {"sentence": sentences[0], "sentences": sentences}
 
 
 def _factor_curves(test_set: Split, probabilities: ModelProbabilities) -> dict[str, list[dict[str, Any]]]:
@@ -212,7 +213,7 @@ def _curve_panels(curves: Mapping[str, list[dict[str, Any]]]) -> list[Panel]:
     return [Panel(CURVE_FACTORS.get(name, name), accuracy_series(rows, "value")) for name, rows in curves.items()]
 
 
-def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabilities, metrics: Mapping[str, Any]) -> None:
+def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabilities, details: Mapping[str, Any]) -> None:
     """Mistakes, disagreements and reliability."""
     cnn, baseline = probabilities["cnn"], probabilities["baseline"]
     correct, baseline_correct = (rows.argmax(axis=1) == test_set.labels for rows in (cnn, baseline))
@@ -235,7 +236,7 @@ def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabiliti
         np.where(correct[:, np.newaxis], baseline, cnn),
     )
     series: dict[str, Any] = {
-        f"{name}, off by {100 * metrics[name]['calibration_error']:.1f} %": [
+        f"{name}, off by {100 * details[name]['calibration_error']:.1f} %": [
             (bin_.mean_confidence, bin_.accuracy.value, bin_.accuracy.low, bin_.accuracy.high)
             for bin_ in reliability(test_set.labels, rows)
         ]
@@ -265,9 +266,10 @@ def _draw_mistakes(
     plots.contact_sheet(pictures, path, captions=captions, title=title, cell=MISTAKE_CELL, colours="gray_r")
 
 
-def _publish_report(folder: Path, metrics: Mapping[str, Any]) -> None:
+def _publish_report(folder: Path, details: Mapping[str, Any]) -> None:
     """Move everything to data/report; while old and new files are mixed, there is no metrics.json."""
+    atomic_io.write_json(folder / "details.json", details)
     (REPORT_DIR / "metrics.json").unlink(missing_ok=True)
     for path in sorted(folder.iterdir()):
         path.replace(REPORT_DIR / path.name)
-    atomic_io.write_json(REPORT_DIR / "metrics.json", metrics)
+    atomic_io.write_json(REPORT_DIR / "metrics.json", report.headline_metrics(details))
