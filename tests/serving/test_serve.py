@@ -335,6 +335,25 @@ def test_signal_ends_the_server_after_the_running_request(server: Any, number: s
     assert (answered, process.returncode) == ([200], status)
 
 
+def test_second_sigint_ends_the_server_at_once(server: Any) -> None:
+    root, _, _ = server
+    with bind_port("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    process = start_server(root, port)
+    body = json.dumps({"inputs": [encode(np.full((4000, 4000), 255, np.uint8))] * 64}).encode()
+    answered: list[Any] = []
+    client = threading.Thread(target=lambda: answered.append(request(port, body)))
+    client.start()
+    for _ in range(2):
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=5)
+    client.join()
+    assert (process.returncode, output) == (130, "")
+    status, content = answered[0]
+    assert (status, "the server is being ended" in content["message"]) == (503, True)
+
+
 def test_status_is_answered_while_pictures_are(server: Any) -> None:
     _, port, _ = server
     body = json.dumps({"inputs": [encode(np.full((4000, 4000), 255, np.uint8))] * 4}).encode()

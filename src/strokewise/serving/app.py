@@ -41,11 +41,14 @@ def build_app(recogniser: Recogniser, limits: RequestLimits | None = None) -> St
     workers = ThreadPoolExecutor(limits.workers, "prediction")
 
     async def invocations(request: Request) -> Response:
-        async with gate.receive_body(request) as body, gate.turn():
-            if await request.is_disconnected():  # while it waited
-                raise ClientDisconnect
-            work = partial(answer_body, recogniser, body, limits)
-            content = await asyncio.get_running_loop().run_in_executor(workers, work)
+        try:
+            async with gate.receive_body(request) as body, gate.turn():
+                if await request.is_disconnected():  # while it waited
+                    raise ClientDisconnect
+                work = partial(answer_body, recogniser, body, limits)
+                content = await asyncio.get_running_loop().run_in_executor(workers, work)
+        except asyncio.CancelledError:
+            return _error_response(503, "the server is being ended; ask another one, or later")
         return Response(content, media_type="application/json")
 
     status_routes = [Route(path, _report_version if path == "/version" else _report_ready) for path in STATUS_PATHS]

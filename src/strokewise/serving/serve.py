@@ -15,7 +15,8 @@ GRACEFUL_SHUTDOWN_S = 10  # for running requests to end
 def serve_model(host: str, port: int, load: Callable[[], tuple[Recogniser, str]], echo: Callable[[str], None]) -> None:
     """Answer requests on `host`:`port` until a signal: SIGINT, SIGTERM, or SIGHUP unless it was ignored (`nohup`).
 
-    Running requests are answered before the signal takes effect, for `GRACEFUL_SHUTDOWN_S` at most.
+    Running requests are answered before the signal takes effect, for `GRACEFUL_SHUTDOWN_S` at most; a second SIGINT
+    ends the server at once.
 
     Args:
         host, port: where to listen.
@@ -37,6 +38,7 @@ def serve_model(host: str, port: int, load: Callable[[], tuple[Recogniser, str]]
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
         )
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
