@@ -30,11 +30,12 @@ from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
 from strokewise.params import Params
 from strokewise.serving import packaging
+from strokewise.support.mlflow_env import client_environment, errors_only
 from strokewise.synthesis import outlines, render
 
 ROOT = Path(__file__).parents[1]
 # One thread per picture: MLflow scores several requests at once, and threads that wait for each other cost more.
-MLFLOW_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MLFLOW_DISABLE_TELEMETRY": "true"}
+MLFLOW_ENVIRONMENT = ("OMP_NUM_THREADS=1", "OMP_WAIT_POLICY=PASSIVE", "MLFLOW_DISABLE_TELEMETRY=true")
 
 
 def save_untrained_model(folder: Path, packaged: Path) -> bytes:
@@ -44,7 +45,8 @@ def save_untrained_model(folder: Path, packaged: Path) -> bytes:
     shapes = [*(path.name for path in (ROOT / "data" / "outlines").iterdir()), "other"]
     save_model(CNN(sorted(shapes), params.network), folder, {"fingerprint": "0" * 64})
     scene = render.render_painting(catalogue, params.generate, "preview", 0).scene
-    packaging.package_model(folder, "cnn", scene, packaged, Model())
+    with client_environment(), errors_only():
+        packaging.package_model(folder, "cnn", scene, packaged, Model())
     return json.dumps({"inputs": [base64.b64encode(encode_png(scene)).decode()]}).encode()
 
 
@@ -54,7 +56,7 @@ def running_server(command: list[str], port: int) -> Iterator[psutil.Process]:
     start = time.perf_counter()
     # MLflow looks for uvicorn on the PATH
     path = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
-    process = subprocess.Popen(command, env=os.environ | path | MLFLOW_ENVIRONMENT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=os.environ | path, stdout=subprocess.DEVNULL)
     try:
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -124,7 +126,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         body = save_untrained_model(Path("model"), Path("packaged"))
         port = ["--port", str(options.port)]
-        mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", "packaged", *port]
+        mlflow = [
+            "env",
+            *MLFLOW_ENVIRONMENT,
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "serve",
+            "--model-uri",
+            "packaged",
+        ]
+        mlflow += ["--env-manager", "local", *port]
         strokewise = [sys.executable, "-m", "strokewise", "serve", "--model", "model", *port]
         load = (options.port, body, options.clients, options.seconds)
         mlflow_p50, mlflow_rate = measure("MLflow's scoring server", mlflow, *load)
