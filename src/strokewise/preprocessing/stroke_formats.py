@@ -35,10 +35,12 @@ from strokewise.preprocessing.stroke_layout import (
     has_steps,
 )
 from strokewise.preprocessing.stroke_xml import parse_xml
+from strokewise.support.json_limits import is_nested_deeper, remove_strings
 
 MAX_TEXT_BYTES = 2**23  # of JSON or XML
 MAX_POINTS = 100_000  # of a drawing: an hour of a pen that reports 30 times a second
 MAX_NESTING = 16  # brackets within brackets
+MAX_BRACKETS = MAX_POINTS + 20_000  # [ in a JSON: one a point, one a stroke
 MAX_COORDINATE = 1e9  # absolute value, in the app's units
 TOO_MANY_POINTS = f"the strokes hold more than {MAX_POINTS:,} points; give one drawing, with fewer"
 EXPORT_PNG = "export the drawing as PNG"
@@ -111,18 +113,17 @@ def decode_strokes(data: bytes, layout: StrokeLayout | None = None) -> list[Stro
         raise PictureError(f"the text holds more than {MAX_TEXT_BYTES:,} bytes: give one drawing, with fewer points")
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
         return _check(parse_xml(data))
-    without_texts = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)  # a bracket in a text is none of the structure
-    codes = np.frombuffer(without_texts, np.uint8)
-    opened = np.isin(codes, (0x5B, 0x7B)).astype(np.int32)  # [ and {
-    closed = np.isin(codes, (0x5D, 0x7D))  # ] and }
-    if (opened - closed).cumsum().max(initial=0) > MAX_NESTING:
-        raise PictureError(f"the JSON is nested more than {MAX_NESTING} deep; {EXPECTED_STROKES}")
-    if without_texts.count(b",") > MAX_POINT_VALUES * MAX_POINTS:
+    without_strings = remove_strings(data)
+    if without_strings.count(b",") > MAX_POINT_VALUES * MAX_POINTS or without_strings.count(b"[") > MAX_BRACKETS:
         raise PictureError(f"the JSON holds more than {MAX_POINTS:,} points; {EXPECTED_STROKES}")
     try:
         text = data.decode("utf-8-sig")
         value = json.loads(text)
-    except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError and numbers of thousands of digits
+        if is_nested_deeper(without_strings, MAX_NESTING):
+            raise RecursionError
+    except RecursionError:
+        raise PictureError(f"the JSON is nested more than {MAX_NESTING} deep; {EXPECTED_STROKES}") from None
+    except ValueError as error:  # includes UnicodeDecodeError and numbers of thousands of digits
         records = text.splitlines() if getattr(error, "msg", "") == "Extra data" else []
         if len(records := [record for record in records if record.strip()]) > 1:
             raise PictureError(

@@ -8,16 +8,14 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # possessive: linear time for any input
-NON_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
+from strokewise.support.json_limits import is_nested_deeper, remove_strings
+
 UTF8_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}  # of the Content-Type
 DRAIN_S = 5.0  # how long, and
 DRAIN_BYTES = 2**26  # how much, of a refused body is read
@@ -138,10 +136,7 @@ def parse_body(body: bytes, limits: RequestLimits) -> Any:
     if body.count(b",") + body.count(b"[") + body.count(b"{") > limits.values:
         message = f"more than {limits.values:,} numbers; send fewer or smaller pictures, or PNG as base64"
         raise RequestRefused(413, message)
-    brackets = JSON_STRING.sub(b"", body).translate(None, NON_BRACKETS).translate(BRACES_TO_BRACKETS)
-    for _ in range(limits.depth):
-        brackets = brackets.replace(b"[]", b"")  # the innermost pairs
-    if brackets:
+    if is_nested_deeper(remove_strings(body), limits.depth):
         raise RequestRefused(400, f"brackets do not match or go deeper than {limits.depth}; send one JSON object")
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
