@@ -142,7 +142,8 @@ def _normalise_aspect(ink: Image, side: int) -> NDArray[np.float64]:
     Moments: Casey 1970, Moment normalization of handprinted characters. The root: Liu, Nakashima, Sako, Fujisawa 2004,
     Handwritten digit recognition: investigation of normalization and feature extraction techniques.
     """
-    corners = cv2.convexHull(cv2.findNonZero(_threshold_ink(ink))).reshape(-1, 1, 2).astype(np.float32) + PIXEL_CORNERS
+    contours = cv2.findContours(_threshold_ink(ink), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]  # hold all corners
+    corners = cv2.convexHull(np.concatenate(contours)).reshape(-1, 1, 2).astype(np.float32) + PIXEL_CORNERS
     hull = cv2.convexHull(corners.reshape(-1, 2)).reshape(-1, 2)
     moments = cv2.moments(hull)
     covariance = [[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]
