@@ -8,10 +8,10 @@ LOCKED := $(PYTHON) -P src/strokewise/support/file_lock.py .strokewise/make.lock
 # What the environment was built from, and where: a moved folder needs a new one, too
 PINS   := { echo "$(CURDIR)"; cat requirements*.lock; sed "/^.tool/,\$$d" pyproject.toml; }
 
-.PHONY: help repro test lint ui bench clean lock setup
+.PHONY: help repro test lint ui bench reference clean lock setup
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 repro: setup  ## set up and run the pipeline: paint, train, compare, explain, register
 	@$(LOCKED) $(BIN)/dvc repro
@@ -27,6 +27,9 @@ ui: setup  ## compare the runs in the MLflow UI
 
 bench: setup  ## measure speed, as ratios against named references
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit; done
+
+reference: setup  ## train and pack the reference model of the package: some ten minutes
+	@$(BIN)/python -m strokewise.reference train && $(BIN)/python -m strokewise.reference pack
 
 clean:  ## remove what can be made again; mlflow.db, the DVC cache and your drawings stay
 	@rm -rf .venv .strokewise data/paintings data/model data/baseline .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,6 +18,7 @@ from strokewise.errors import RegistryError
 from strokewise.params import RegisterParams
 from strokewise.registry import store, versions
 from strokewise.registry.artifacts import PipelineState
+from strokewise.registry.model_card import version_card
 from strokewise.registry.runs import LoggedModelRef
 from strokewise.registry.store import REGISTRY_NAME, Store, StoreUnavailable
 from strokewise.registry.versions import ModelVersionRecord, RegistryEvent, RegistrySnapshot
@@ -157,7 +158,7 @@ def _create_version(
             f"models:/{logged.model}",
             logged.run,
             tags,
-            description=f"{state.metrics.get('sentence', '')}\n\n{reasons}".strip(),
+            description=version_card(state, decision["reasons"], f"models:/{REGISTRY_NAME}@{decision['outcome']}"),
             model_id=logged.model,
         )
 
