@@ -70,7 +70,7 @@ def test_push_and_pull_transfer_the_results(project: Any, tmp_path: Path) -> Non
     assert clone.digests() == project.digests()
     assert clone.stages_run(clone.run("dvc", "repro")) == ["register"]
     assert clone.mlflow() == project.mlflow()
-    project.run("git", "tag", "recogniser@v1.0.0")
+    project.run("git", "tag", "--annotate", "--message", "released", "recogniser@v1.0.0")
     clone.run("dvc", "artifacts", "get", str(project.folder), "recogniser", "--out", str(tmp_path / "model.onnx"))
     assert (tmp_path / "model.onnx").read_bytes() == (clone.folder / "data/model/model.onnx").read_bytes()
 
