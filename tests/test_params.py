@@ -101,3 +101,46 @@ def test_invalid_override_exits_2_at_once_with_one_line_and_writes_nothing(root:
     assert done.stderr == "strokewise: params.yaml: train.epoch is unknown; did you mean epochs?\n"
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
     assert took < 10, "a second on a quiet machine; ten would mean that something heavy was imported first"
+
+
+ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{after}: &{after} [{','.join([f'*{before}'] * 9)}]\n"
+    for before, after in zip("abcdefghij", "bcdefghijk", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ALIASES,
+        "generate: &g [*g]",
+        "[" * 5000,
+        "{a: " * 5000,
+        "train: {epochs: " + "9" * 10_000 + "}",
+        "train: {epochs: 0x" + "f" * 9_000 + "}",
+        "k" * 90_000 + ": 1",
+        "x" * 200_000,
+        "a: \x00",
+        "!!python/object/apply:os.system [ls]",
+        "a: 1\na: 2",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_strange_yaml_is_refused_in_one_bounded_line_at_once(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    start = time.process_time()
+    with pytest.raises(ParamsError) as caught:
+        Params.load(path)
+    assert time.process_time() - start < 10  # what is not bounded takes minutes or memory
+    assert len(str(caught.value)) < 400 + len(str(path))
+    assert "\n" not in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 3000, "9" * 9_999, "&a [*a, *a]", "0x" + "f" * 9_000, "{" * 3000, "'" + "x" * 50_000 + "'"]
+)
+def test_strange_override_is_refused_in_one_bounded_line(value: str, root: Path) -> None:
+    with pytest.raises(ParamsError) as caught:
+        Params.load(root / "params.yaml", [f"train.epochs={value}"])
+    assert len(str(caught.value)) < 400 + len(str(root))

@@ -200,3 +200,22 @@ def test_several_processes_give_the_same_answers_in_order(model: recogniser.Reco
         if isinstance(alone, recogniser.Prediction):
             assert isinstance(answer, recogniser.Prediction)
             assert answer.scores == pytest.approx(alone.scores, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError("deep"), MemoryError(), cv2.error("bad"), KeyError("x"), OSError(5, "io")]
+)
+def test_failure_of_one_picture_leaves_the_others_their_answers(
+    error: Exception, model: recogniser.Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = recogniser.preprocess
+
+    def fail_once(source: Any, image_size: int) -> Any:
+        if isinstance(source, bytes):
+            raise error
+        return read(source, image_size)
+
+    monkeypatch.setattr(recogniser, "preprocess", fail_once)
+    before, failed, after = model.stream([scene(), b"it", scene(14)])
+    assert isinstance(failed, PictureError)
+    assert [before, after] == model.predict([scene(), scene(14)])

@@ -14,8 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from strokewise.errors import ParamsError, one_line
 from strokewise.support.paths import PARAMS_FILE
-from strokewise.support.validation_errors import describe_error, format_value, join_names, section_fields
+from strokewise.support.validation_errors import describe_error, format_value, join_names, section_fields, shorten
 
+MAX_YAML_LENGTH, MAX_BRACKETS = 100_000, 200  # characters, and [ or {; params.yaml has some 7,000 and 0
 Strength = Annotated[float | None, Field(ge=0, le=4)]
 
 
@@ -227,7 +228,7 @@ class Params(Section):
             ) from None
         except (OSError, ValueError) as error:
             raise ParamsError(
-                f"{path} cannot be read: {one_line(error)}; fix it, or name another with --params"
+                f"{path} cannot be read: {one_line(error, 160)}; fix it, or name another with --params"
             ) from None
         if not isinstance(values, dict):
             sections = join_names(section_fields(cls))
@@ -248,11 +249,22 @@ def json_schema() -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML 1.2 text, as DVC reads it (3e-3 is a number). Raises ValueError if the text is no YAML."""
+    """The value of a YAML 1.2 text, as DVC reads it (3e-3 is a number).
+
+    Raises ValueError if the text is no YAML, or too long or too deeply nested to be parameters.
+    """
+    if len(text) > MAX_YAML_LENGTH:
+        raise ValueError(f"it has {len(text):,} characters, {MAX_YAML_LENGTH:,} are allowed")
+    if text.count("[") + text.count("{") > MAX_BRACKETS:
+        raise ValueError(f"it has more than {MAX_BRACKETS} brackets")
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise ValueError(one_line(error, 80)) from None
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:
@@ -260,15 +272,19 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     section, _, name = key.partition(".")
     if not (separator and section and name):
-        raise ParamsError(f"--set {override!r} is not section.key=value; write, say, --set train.epochs=40")
+        raise ParamsError(f"--set {shorten(override)!r} is not section.key=value; write, say, --set train.epochs=40")
     try:
         value = parse_yaml(text)
     except ValueError as error:
-        raise ParamsError(f"--set {override!r}: the value cannot be read: {one_line(error)}; try quoting it") from None
+        raise ParamsError(
+            f"--set {shorten(override)!r}: the value cannot be read: {one_line(error, 120)}; try quoting it"
+        ) from None
     branch = values.setdefault(section, {})
     *parents, last = name.split(".")
     for parent in parents:
         branch = branch.setdefault(parent, {}) if isinstance(branch, dict) else branch
     if not isinstance(branch, dict):
-        raise ParamsError(f"--set {override!r}: {key.rpartition('.')[0]} is {format_value(branch)}, not a section")
+        raise ParamsError(
+            f"--set {shorten(override)!r}: {shorten(key.rpartition('.')[0])} is {format_value(branch)}, not a section"
+        )
     branch[last] = value

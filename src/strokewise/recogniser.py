@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from strokewise.data.shapes import OTHER
-from strokewise.errors import ModelError, PictureError
+from strokewise.errors import ModelError, PictureError, one_line
 from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.preprocessing.sources import Source, is_single, read_source
@@ -134,8 +134,8 @@ class Recogniser:
             yield row if isinstance(row, PictureError) else self._to_prediction(row, reject_below)
 
     def export(self, path: str | Path) -> None:
-        """Write the model as one ONNX file. Raises OSError where it cannot be written."""
-        with atomic_io.atomic_replace(Path(path)) as fresh:
+        """Write the model as one ONNX file; a symbolic link is followed. Raises OSError where it cannot be written."""
+        with atomic_io.atomic_replace(atomic_io.replaceable(Path(path))) as fresh:
             fresh.write_bytes(self._model.content)
 
     def fit(self, X: object = None, y: object = None) -> "Recogniser":  # noqa: N803 - scikit-learn's names
@@ -187,18 +187,23 @@ def _raise_error(answer: Any) -> Any:
 def _read_pictures(
     sources: list[Source | PictureError], strokes: StrokeLayout | None, image_size: int
 ) -> list[npt.NDArray[np.uint8] | PictureError]:
-    """Preprocess sources; an error takes the place of one that cannot be read."""
-    pictures: list[npt.NDArray[np.uint8] | PictureError] = []
-    for source in sources:
+    """Preprocess sources; an error takes the place of one that cannot be read, whatever the error is."""
+
+    def read(source: Source | PictureError) -> npt.NDArray[np.uint8] | PictureError:
+        if isinstance(source, PictureError):
+            return source
         try:
-            pictures.append(
-                _raise_error(source)
-                if isinstance(source, PictureError)
-                else preprocess(read_source(source, strokes), image_size)
-            )
+            return preprocess(read_source(source, strokes), image_size)
         except PictureError as error:
-            pictures.append(error)
-    return pictures
+            return error
+        except MemoryError:
+            return PictureError("there is too little memory to read it; shrink it")
+        except Exception as error:  # not foreseen: the others must get their answers all the same
+            return PictureError(
+                f"it cannot be read ({type(error).__name__}: {one_line(error, 100)}); report it as a bug"
+            )
+
+    return [read(source) for source in sources]
 
 
 def _score_pictures(

@@ -114,3 +114,14 @@ def test_export_writes_onnx_that_onnxruntime_loads(model: Path, run_cli: RunCli,
     assert output == f"{path}: {path.stat().st_size:,} bytes, 2 classes\n"
     assert path.read_bytes() == (model / "model.onnx").read_bytes()
     assert onnxruntime.InferenceSession(path).get_inputs()[0].shape[1:] == [32, 32]
+
+
+def test_export_replaces_no_pipe_and_follows_a_link(model: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, stderr = run_cli("export", "--onnx", str(tmp_path / "pipe"), "--model", str(model))
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert "neither a file nor a folder, so it is not replaced; move it away" in stderr
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert run_cli("export", "--onnx", str(tmp_path / "link"), "--model", str(model))[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == (model / "model.onnx").read_bytes()

@@ -1,6 +1,8 @@
 """Files and folders are replaced as a whole or not at all."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +106,44 @@ def test_write_json_gives_equal_bytes_for_equal_values_and_refuses_nan(tmp_path:
     with pytest.raises(ValueError, match="Out of range float"):
         atomic_io.write_json(tmp_path / "a", {"x": float("nan")})
     assert json.loads((tmp_path / "a").read_text()) == {"a": [0.1], "b": 1}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_what_is_no_file_is_never_replaced(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "target"
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.mkfifo(path) if kind == "pipe" else listener.bind(str(path))
+        before = path.stat().st_mode
+        with pytest.raises(FileExistsError, match="neither a file nor a folder"):
+            atomic_io.write_text(path, "text")
+        link = tmp_path / "link"
+        link.symlink_to(path)
+        with pytest.raises(FileExistsError, match="neither a file nor a folder"):
+            atomic_io.replaceable(link)
+        assert path.stat().st_mode == before
+
+
+def test_link_is_replaced_unless_it_is_followed_on_purpose(tmp_path: Path) -> None:
+    target, link = tmp_path / "cache" / "object", tmp_path / "link"
+    target.parent.mkdir()
+    target.write_text("kept")
+    link.symlink_to(target)
+    assert atomic_io.replaceable(link) == target.resolve()
+    atomic_io.write_text(atomic_io.replaceable(link), "new")
+    assert (link.is_symlink(), target.read_text()) == (True, "new")
+    atomic_io.write_text(link, "own")  # as a stage does, whose output may be a link into DVC's cache
+    assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "own", "new")
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "later")
+    atomic_io.write_text(atomic_io.replaceable(dangling), "there")
+    assert (tmp_path / "later").read_text() == "there"
+
+
+def test_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert os.path.ismount("/proc")
+    with pytest.raises(OSError, match="a mount point, which cannot be replaced"):
+        atomic_io.replaceable(Path("/proc"))
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "model")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(OSError, match="a mount point"), atomic_io.atomic_replace(tmp_path / "model"):
+        pytest.fail("the work began")

@@ -104,7 +104,9 @@ def export(
 ) -> None:
     """Write the model as one ONNX file, to run it in a browser or elsewhere without strokewise."""
     from strokewise import loading
+    from strokewise.support import atomic_io
 
+    atomic_io.replaceable(onnx)
     loaded = loading.load(model)
     loaded.export(onnx)
     typer.echo(f"{onnx}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")

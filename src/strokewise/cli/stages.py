@@ -181,7 +181,9 @@ def explain(
         raise UserError("--compare takes the model folders themselves; name them all, without --model")
     from strokewise.preprocessing.sources import find_pictures
     from strokewise.stages.explain import compare_models, explain_pictures
+    from strokewise.support import atomic_io
 
+    output = atomic_io.replaceable(output)
     if compare:
         page = compare_models(paths or [], output)
     else:

@@ -17,6 +17,7 @@ from strokewise.data.training_set import load_training_set
 from strokewise.errors import DatasetError
 from strokewise.model.onnx_file import OnnxModel
 from strokewise.params import Params
+from strokewise.support import atomic_io
 from strokewise.support.paths import BASELINE_DIR
 from strokewise.training.augmentation import augment_limits
 
@@ -33,6 +34,7 @@ def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: i
 
     Raises DatasetError if the training paintings are missing, damaged or too few for cross-validation.
     """
+    folder = atomic_io.replaceable(folder)
     config, image_size = params.baseline, params.network.image_size
     training_set = load_training_set(image_size, paintings_per_shape)
     pictures, labels, shapes = training_set.split.pictures, training_set.split.labels, training_set.split.shapes

@@ -29,7 +29,7 @@ from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.model_files import save_model, weights_bytes
 from strokewise.params import Params, TrainParams
-from strokewise.support import file_lock, progress
+from strokewise.support import atomic_io, file_lock, progress
 from strokewise.support.paths import HISTORY_FILE, MODEL_DIR
 from strokewise.training import checkpoint, distributed, finished, trainer
 from strokewise.training import state as train_state
@@ -75,6 +75,7 @@ def train(
     cannot go on.
     """
     config = resolve_auto(params.train)
+    folder = atomic_io.replaceable(folder)  # before hours of work
     _keep_freed_memory()
     with distributed.init_distributed(config.device) as context, _deterministic(config.threads, config.device):
         training_set = load_training_set(params.network.image_size, paintings_per_shape)

@@ -24,8 +24,13 @@ def atomic_replace(path: Path) -> Iterator[Path]:
     After an exception, `path` is unchanged and nothing else is left. A file is replaced by one rename. A folder needs
     two, because no folder can be renamed onto another: after a kill between them `path` is missing, never mixed.
 
-    Raises IsADirectoryError if a file was written and `path` is a folder, PermissionError if nothing can be created.
+    A symbolic link at `path` is replaced, not followed: it may lead into DVC's cache. `replaceable` follows it.
+
+    Raises FileExistsError or OSError as `replaceable` does, IsADirectoryError if a file was written and `path` is a
+    folder, PermissionError if nothing can be created.
     """
+    if not path.is_symlink():
+        replaceable(path)
     with temp_dir_beside(path) as temp_dir:
         new_path = temp_dir / path.name
         yield new_path
@@ -34,6 +39,20 @@ def atomic_replace(path: Path) -> Iterator[Path]:
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             path.rename(_backup_path(temp_dir))
         new_path.replace(path)
+
+
+def replaceable(path: Path) -> Path:
+    """The path to replace so that `path` shows what was written: where it leads if it is a symbolic link.
+
+    Call it before long work with a path that a user has named. Raises FileExistsError if it is a device, a pipe or a
+    socket, and OSError if it is a mount point: nothing can be renamed onto one.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise FileExistsError(errno.EEXIST, "neither a file nor a folder, so it is not replaced", str(path))
+    if os.path.ismount(target):
+        raise OSError(errno.EBUSY, "a mount point, which cannot be replaced", str(path))
+    return target
 
 
 @contextlib.contextmanager

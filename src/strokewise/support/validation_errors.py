@@ -1,26 +1,30 @@
 """Describe one of pydantic's validation errors in one line: where, what was given, what is allowed."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+MAX_NAME_LENGTH = 80  # of what is quoted in a message
 COMPARISONS = {"Ge": ("ge", "≥"), "Gt": ("gt", ">"), "Le": ("le", "≤"), "Lt": ("lt", "<")}
+BOUNDED_REPR = reprlib.Repr()
+BOUNDED_REPR.maxlevel, BOUNDED_REPR.maxstring, BOUNDED_REPR.maxother = 3, 58, 58
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def describe_error(root: type[BaseModel], problem: Any) -> str:
     """An item of `ValidationError.errors()` for the model `root` as one line, with the nearest correct name if any."""
     *parents, key = (str(part) for part in problem["loc"])
-    place = ".".join([*parents, key])
+    place = shorten(".".join([*parents, key]))
     section = _section_at(root, parents)
     field = section_fields(section).get(key)
     match problem["type"]:
         case "extra_forbidden":
             allowed = list(section_fields(section))
-            similar = difflib.get_close_matches(key, allowed, n=1, cutoff=0.5)
+            similar = difflib.get_close_matches(key[:MAX_NAME_LENGTH], allowed, n=1, cutoff=0.5)
             hint = f"did you mean {similar[0]}?" if similar else f"allowed: {join_names(allowed)}"
             return f"{place} is unknown; {hint}"
         case "missing":
@@ -41,9 +45,17 @@ def join_names(names: Iterable[object]) -> str:
 
 
 def format_value(value: object) -> str:
-    """A given value in at most 60 characters; None is "nothing"."""
-    text = "nothing" if value is None else repr(value)
+    """A given value in at most 60 characters, however large or nested it is; None is "nothing"."""
+    try:
+        text = "nothing" if value is None else BOUNDED_REPR.repr(value)
+    except ValueError:  # Python prints no number of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def shorten(text: str) -> str:
+    """Text in at most `MAX_NAME_LENGTH` characters, with an ellipsis where it was longer."""
+    return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 3] + "..."
 
 
 def _section_at(root: type[BaseModel], keys: Sequence[str]) -> type[BaseModel]:
@@ -64,7 +76,9 @@ def _allowed_values(field: FieldInfo, given: object) -> str:
         return f"a section with {join_names(section_fields(kind))}"
     choices = get_args(kind)
     if choices and not any(isinstance(choice, type) for choice in choices):
-        similar = difflib.get_close_matches(str(given), [str(choice) for choice in choices], n=1)
+        similar = difflib.get_close_matches(
+            str(given)[:MAX_NAME_LENGTH] if isinstance(given, str) else "", [str(choice) for choice in choices], n=1
+        )
         return f"one of {join_names(choices)}" + (f"; did you mean {similar[0]}?" if similar else "")
     bounds = [
         f"{sign} {getattr(limit, attribute)}"
