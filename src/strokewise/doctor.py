@@ -272,10 +272,10 @@ def check_store(root: Path) -> Findings:
 
 def _has_files(connection: "Store", number: int) -> bool:
     """Whether the files of a version exist; True if they are on another machine."""
-    from strokewise.registry.store import REGISTRY_NAME
+    from strokewise.registry.store import model_name
     from strokewise.serving import packaging
 
-    source = connection.client.get_model_version_download_uri(REGISTRY_NAME, str(number))
+    source = connection.client.get_model_version_download_uri(model_name(), str(number))
     if not source.startswith(("/", "file:")):
         return True
     return (Path(unquote(urlsplit(source).path)) / packaging.MODEL_ARTIFACT / "config.json").is_file()

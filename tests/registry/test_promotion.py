@@ -12,7 +12,7 @@ from registry_queries import event_actions, read_snapshot
 from strokewise.errors import RegistryError
 from strokewise.params import Params
 from strokewise.registry import promotion, store, versions
-from strokewise.registry.store import REGISTRY_NAME, StoreUnavailable
+from strokewise.registry.store import DEFAULT_NAME, StoreUnavailable
 from strokewise.stages.register import register
 
 GOOD: dict[str, Any] = {}
@@ -111,7 +111,7 @@ def test_version_deleted_by_a_person_stays_deleted(project: Project, params: Par
     project()
     register(params)
     with store.connect() as connection:
-        connection.client.delete_model_version(REGISTRY_NAME, "1")
+        connection.client.delete_model_version(DEFAULT_NAME, "1")
     result = register(params)
     assert not result.champion
     assert "It was version 1, which somebody deleted." in result.summary
@@ -188,9 +188,9 @@ def test_model_overtaken_by_another_machine_becomes_challenger(
         register(params)
     with store.connect() as connection:  # meanwhile on another machine
         connection.client.create_model_version(
-            REGISTRY_NAME, str(versions.champion_dir()), tags={"fingerprint": "elsewhere"}
+            DEFAULT_NAME, str(versions.champion_dir()), tags={"fingerprint": "elsewhere"}
         )
-        connection.client.set_registered_model_alias(REGISTRY_NAME, "champion", "3")
+        connection.client.set_registered_model_alias(DEFAULT_NAME, "champion", "3")
     result = register(params)
     assert not result.champion
     assert read_snapshot().aliases == {"champion": 3, "challenger": 2}

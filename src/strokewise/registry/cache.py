@@ -22,7 +22,7 @@ def get_answer(question: str) -> Any | None:
 
     Raises RegistryError as `store.store_address` does.
     """
-    entry = _read_cache(store.store_address().change_stamp())["answers"].get(question)
+    entry = _read_cache(store.store_address().change_stamp())["answers"].get(_key(question))
     return entry["answer"] if entry and all(Path(path).exists() for path in entry["paths"]) else None
 
 
@@ -38,9 +38,14 @@ def put_answer(question: str, answer: Any, paths: Sequence[Path], state: list[in
     if state is None:
         return
     content = _read_cache(state)
-    content["answers"][question] = {"answer": answer, "paths": [str(path) for path in paths]}
+    content["answers"][_key(question)] = {"answer": answer, "paths": [str(path) for path in paths]}
     with contextlib.suppress(OSError):  # a read-only folder or a full disk: the store is asked again next time
         atomic_io.write_json(scratch_dir() / CACHE_FILE, content)
+
+
+def _key(question: str) -> str:
+    """The question with the names of the experiment and of the model that it is about."""
+    return f"{question} in {store.experiment_name()} of {store.model_name()}"
 
 
 def _read_cache(state: list[int] | None) -> dict[str, Any]:

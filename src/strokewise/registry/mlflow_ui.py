@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 
 from strokewise.errors import RegistryError
-from strokewise.registry import store
+from strokewise.registry import overview, store
 from strokewise.registry.store import StoreAddress, StoreUnavailable
 from strokewise.serving.ports import bind_port, server_url
 
@@ -40,17 +40,20 @@ def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
         return
     bind_port(host, port).close()
     try:
-        with store.connect():
-            pass  # `mlflow server` itself would create the database unsafely
+        with store.connect() as connection:  # `mlflow server` itself would create the database unsafely
+            page = overview.runs_page(connection)
     except StoreUnavailable as error:
         raise RegistryError(f"the store cannot be opened: {error}") from None
     url = server_url(host, port)
     echo(f"starting MLflow on {url} (some 10 s) ...")
-    with _running_process(_server_command(address, host, port), {"MLFLOW_BACKEND_STORE_URI": address.uri}) as server:
+    secrets = {"MLFLOW_BACKEND_STORE_URI": address.uri}
+    if registry := store.registry_uri():
+        secrets["MLFLOW_REGISTRY_STORE_URI"] = registry
+    with _running_process(_server_command(address, host, port), secrets) as server:
         while server.poll() is None and not _is_ready(url):
             time.sleep(READY_POLL_S)
         if server.returncode is None:
-            echo(f"MLflow shows the runs at {url} (Ctrl-C ends it)")
+            echo(f"MLflow shows the runs at {url}{page} (Ctrl-C ends it)")
             server.wait()
     raise RegistryError(f"MLflow ended by itself with exit code {server.returncode}; what it printed above says why")
 

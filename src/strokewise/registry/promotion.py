@@ -20,7 +20,7 @@ from strokewise.registry import store, versions
 from strokewise.registry.artifacts import PipelineState
 from strokewise.registry.model_card import version_card
 from strokewise.registry.runs import LoggedModelRef
-from strokewise.registry.store import REGISTRY_NAME, Store, StoreUnavailable
+from strokewise.registry.store import Store, StoreUnavailable, model_name
 from strokewise.registry.versions import ModelVersionRecord, RegistryEvent, RegistrySnapshot
 
 GateFunction = Callable[[ModelVersionRecord | None], Mapping[str, Any]]
@@ -111,7 +111,7 @@ def _apply_decision(connection: Store, snapshot: RegistrySnapshot, version: Mode
     assert decision is not None
     first = snapshot.find_fingerprint(version.fingerprint)
     if first is not None and first.number != version.number:  # two machines registered it at the same time
-        connection.client.delete_model_version(REGISTRY_NAME, str(version.number))
+        connection.client.delete_model_version(model_name(), str(version.number))
         return
     action, against, champion = decision["outcome"], decision["against"], snapshot.aliases.get("champion")
     reason = " ".join(decision["reasons"])
@@ -132,7 +132,7 @@ def _apply_decision(connection: Store, snapshot: RegistrySnapshot, version: Mode
         reason=reason,
     )
     versions.record_event(connection, event)
-    connection.client.set_model_version_tag(REGISTRY_NAME, str(version.number), "applied", action)
+    connection.client.set_model_version_tag(model_name(), str(version.number), "applied", action)
 
 
 def _create_version(
@@ -154,7 +154,7 @@ def _create_version(
         tags["commit"] = state.commit + (" and changes" if state.dirty else "")
     with connection.as_process_default():
         connection.client.create_model_version(
-            REGISTRY_NAME,
+            model_name(),
             f"models:/{logged.model}",
             logged.run,
             tags,
@@ -170,7 +170,7 @@ def _ensure_registered_model(connection: Store) -> None:
     if versions.get_registered_model(connection) is None:
         with contextlib.suppress(MlflowException):  # another process may have created it; if not, the next call fails
             connection.client.create_registered_model(
-                REGISTRY_NAME, description="Hand-drawn shapes. `champion` answers; the tags hold the history."
+                model_name(), description="Hand-drawn shapes. `champion` answers; the tags hold the history."
             )
 
 
@@ -186,7 +186,7 @@ def _log_decision(connection: Store, logged: LoggedModelRef, decision: Mapping[s
 
 
 def _set_alias(connection: Store, alias: str, number: int) -> None:
-    connection.client.set_registered_model_alias(REGISTRY_NAME, alias, str(number))
+    connection.client.set_registered_model_alias(model_name(), alias, str(number))
 
 
 def _other_weights_warning(version: ModelVersionRecord, state: PipelineState) -> str | None:
@@ -236,7 +236,7 @@ def _move_champion(action: str, number: int | None, reason: str) -> RegistryEven
                 _set_alias(connection, "previous", previous)
             _set_alias(connection, "champion", version.number)
             if snapshot.aliases.get("challenger") == version.number:
-                connection.client.delete_registered_model_alias(REGISTRY_NAME, "challenger")
+                connection.client.delete_registered_model_alias(model_name(), "challenger")
             versions.record_event(connection, event)
             return event
     except StoreUnavailable as error:

@@ -90,7 +90,7 @@ def _gate_decision(
     if champion is None or connection is None:
         return asdict(gate.decide(labels, cnn, baseline, shapes, **settings))
     try:
-        model = load_onnx(versions.fetch_version(connection, store.REGISTRY_NAME, champion.number))
+        model = load_onnx(versions.fetch_version(connection, store.model_name(), champion.number))
     except ModelError as error:  # of a version of strokewise with another architecture
         decision = gate.decide(labels, cnn, baseline, shapes, **settings)
         if decision.outcome == "champion":

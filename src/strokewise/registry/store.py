@@ -24,8 +24,14 @@ from strokewise.support.paths import SCRATCH_DIR, project_root
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-REGISTRY_NAME = "strokewise"  # the name of the experiment and of the registered model
+DEFAULT_NAME = "strokewise"  # of the experiment and of the registered model
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+REGISTRY_URI_VARIABLE = "MLFLOW_REGISTRY_URI"  # of the store of the registered models, if it is another
+EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
+MODEL_VARIABLE = "STROKEWISE_MODEL_NAME"
+EXPERIMENT_KIND = "custom_model_development"  # MLflow's value for classic machine learning
+KIND_TAG = "mlflow.experimentKind"  # without it MLflow opens on an overview of GenAI traces, not on the runs
+KNOWN_SCHEMES = ("sqlite", "file", "http", "https", "postgresql", "mysql", "mssql")  # what is wrong in them is known
 SQL_SCHEMES = ("postgresql", "mysql", "mssql")
 DRIVER_PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 """Modules of database drivers whose package has another name."""
@@ -44,6 +50,7 @@ class StoreAddress:
     uri: str
     database: Path | None  # the file of an SQLite database
     artifacts: Path | None  # the folder for artifacts; None where a server decides that
+    is_known: bool = True  # False: MLflow itself says whether it can use the URI
 
     @property
     def is_server(self) -> bool:
@@ -62,7 +69,7 @@ class StoreAddress:
         those in a write-ahead log.
         """
         try:
-            if self.database is None or self.database.with_name(f"{self.database.name}-wal").exists():
+            if self.database is None or registry_uri() or self.database.with_name(f"{self.database.name}-wal").exists():
                 return None
             with self.database.open("rb") as file:
                 status, head = os.fstat(file.fileno()), file.read(28)
@@ -112,26 +119,47 @@ class Store:
 
         Raises StoreUnavailable if the project was moved since the experiment was created.
         """
-        experiment = self.client.get_experiment_by_name(REGISTRY_NAME)
+        name = experiment_name()
+        experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            return self._create_experiment() if create else None
+            return self._create_experiment(name) if create else None
         if experiment.lifecycle_stage == "deleted" and create:
             self.client.restore_experiment(experiment.experiment_id)
+        if create and KIND_TAG not in experiment.tags:  # never over what a person chose
+            self.client.set_experiment_tag(experiment.experiment_id, KIND_TAG, EXPERIMENT_KIND)
         if self.address.database and self.address.artifacts:
             _check_artifact_root(str(experiment.artifact_location), self.address.artifacts)
         return str(experiment.experiment_id)
 
-    def _create_experiment(self) -> str:
+    def _create_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        location = None if self.address.artifacts is None else (self.address.artifacts / REGISTRY_NAME).as_posix()
+        location = None if self.address.artifacts is None else (self.address.artifacts / name).as_posix()
         try:
-            return str(self.client.create_experiment(REGISTRY_NAME, artifact_location=location))
+            return str(self.client.create_experiment(name, location, tags={KIND_TAG: EXPERIMENT_KIND}))
         except MlflowException:  # another process may have created it meanwhile
-            experiment = self.client.get_experiment_by_name(REGISTRY_NAME)
+            experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 raise
             return str(experiment.experiment_id)
+
+
+def experiment_name() -> str:
+    """The name of the MLflow experiment: `MLFLOW_EXPERIMENT_NAME`, else "strokewise"."""
+    return os.environ.get(EXPERIMENT_VARIABLE, "").strip() or DEFAULT_NAME
+
+
+def model_name() -> str:
+    """The name of the registered model: `STROKEWISE_MODEL_NAME`, else "strokewise".
+
+    Raises RegistryError for a name that a URI models:/name@alias cannot hold.
+    """
+    name = os.environ.get(MODEL_VARIABLE, "").strip() or DEFAULT_NAME
+    if re.search(r"[/:@'\"%\x00-\x1f]", name):
+        raise RegistryError(
+            f"{MODEL_VARIABLE} is {name!r}; a registered model's name has none of / : @ % and no quotes: take another"
+        )
+    return name
 
 
 def store_address() -> StoreAddress:
@@ -149,10 +177,20 @@ def store_address() -> StoreAddress:
         return StoreAddress(uri, database=None, artifacts=project_root() / "mlruns")
     if scheme in ("http", "https") and _uri_hostname(uri):
         return StoreAddress(uri.rstrip("/"), database=None, artifacts=None)
+    if scheme not in KNOWN_SCHEMES and (re.match(r"[a-z][a-z0-9+.-]*://", uri) or scheme.startswith("databricks")):
+        return StoreAddress(uri, database=None, artifacts=None, is_known=False)
     raise RegistryError(
         f"{URI_VARIABLE} is {_mask_secrets(uri)!r}; it must be a server (http://host:port) or a database "
         "(sqlite:///file.db, postgresql://…): set it right, or unset it to use this project's own mlflow.db"
     )
+
+
+def registry_uri() -> str | None:
+    """`MLFLOW_REGISTRY_URI`, if it names another store than `MLFLOW_TRACKING_URI`; an SQLite path is absolute."""
+    uri = os.environ.get(REGISTRY_URI_VARIABLE, "").strip().rstrip("/")
+    if uri.startswith("sqlite:///"):
+        uri = f"sqlite:///{project_root() / uri.removeprefix('sqlite:///')}"
+    return uri if uri and uri != store_address().uri else None
 
 
 def _uri_hostname(uri: str) -> str | None:
@@ -222,11 +260,14 @@ def connect(create: bool = True) -> Iterator[Store]:
             with errors_only():
                 if address.database:
                     _create_database(address.database)
-                yield Store(MlflowClient(address.uri, address.uri), address)
+                yield Store(MlflowClient(address.uri, registry_uri() or address.uri), address)
         except FileNotFoundError:
             raise  # a file of the pipeline, not of the store
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-            raise StoreUnavailable(f"{address.display_name}: {one_line(_mask_secrets(str(error)))}") from error
+            message = f"{address.display_name}: {one_line(_mask_secrets(str(error)))}"
+            if not address.is_known:
+                raise RegistryError(f"MLflow cannot use {message}; set {URI_VARIABLE} right, or unset it") from None
+            raise StoreUnavailable(message) from error
 
 
 def _check_driver(address: StoreAddress) -> None:

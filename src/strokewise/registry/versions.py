@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from strokewise.errors import RegistryError
 from strokewise.registry import cache, store
-from strokewise.registry.store import REGISTRY_NAME, Store, StoreUnavailable
+from strokewise.registry.store import Store, StoreUnavailable, model_name
 from strokewise.serving import packaging
 from strokewise.support import atomic_io
 from strokewise.support.paths import scratch_dir
@@ -90,7 +90,7 @@ def read_snapshot(connection: Store) -> RegistrySnapshot:
     model = get_registered_model(connection)
     if model is None:
         return RegistrySnapshot(versions=(), aliases={}, events=())
-    records = map(_parse_version, connection.client.search_model_versions(f"name='{REGISTRY_NAME}'"))
+    records = map(_parse_version, connection.client.search_model_versions(f"name='{model_name()}'"))
     tags = sorted((key, value) for key, value in model.tags.items() if key.startswith(EVENT_TAG_PREFIX))
     return RegistrySnapshot(
         versions=tuple(sorted(records, key=lambda version: version.number)),
@@ -104,7 +104,7 @@ def get_registered_model(connection: Store) -> "RegisteredModel | None":
     from mlflow.exceptions import MlflowException
 
     try:
-        return connection.client.get_registered_model(REGISTRY_NAME)
+        return connection.client.get_registered_model(model_name())
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
@@ -128,7 +128,7 @@ def record_event(connection: Store, event: RegistryEvent) -> None:
     key = f"{EVENT_TAG_PREFIX}{event.at}.{event.action}.{event.fingerprint[:8] or event.version}"
     key = key.replace(":", "").replace("+", "")
     value = json.dumps(vars(event), sort_keys=True, ensure_ascii=False)
-    connection.client.set_registered_model_tag(REGISTRY_NAME, key, value)
+    connection.client.set_registered_model_tag(model_name(), key, value)
 
 
 def utc_now() -> str:
@@ -161,7 +161,7 @@ def champion_dir() -> Path | None:
     try:
         with store.connect(create=False) as connection:
             champion = read_snapshot(connection).champion
-            folder = None if champion is None else fetch_version(connection, REGISTRY_NAME, champion.number)
+            folder = None if champion is None else fetch_version(connection, model_name(), champion.number)
     except StoreUnavailable as error:
         raise RegistryError(
             f"the champion cannot be read: {error}; name a folder with --model to do without it"
@@ -176,7 +176,7 @@ def model_dir(uri: str) -> Path:
     match = MODEL_URI.fullmatch(uri)
     if match is None:
         raise RegistryError(
-            f"{uri!r} names no registered model; write models:/{REGISTRY_NAME}@champion or models:/{REGISTRY_NAME}/3"
+            f"{uri!r} names no registered model; write models:/{model_name()}@champion or models:/{model_name()}/3"
         )
     if not store.store_exists():
         raise RegistryError(f"{uri} cannot be read: nothing is registered here yet; run `dvc repro` first")
@@ -208,7 +208,7 @@ def named_model_dir(model: str) -> Path | None:
         is_path = Path(model).exists()
     except OSError:  # a name that no file can have
         is_path = False
-    return None if is_path or "/" in model or os.sep in model else model_dir(f"models:/{REGISTRY_NAME}@{model}")
+    return None if is_path or "/" in model or os.sep in model else model_dir(f"models:/{model_name()}@{model}")
 
 
 def fetch_version(connection: Store, name: str, number: int) -> Path:
