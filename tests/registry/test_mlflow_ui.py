@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from strokewise.params import Params
+from strokewise.registry import overview
 from strokewise.stages.register import register
 
 pytestmark = pytest.mark.slow
@@ -64,6 +65,10 @@ def test_ui_shows_the_runs_and_ends_with_its_children(
         assert second.returncode == 2
         message = f"strokewise: cannot listen on 127.0.0.1:{free_port} (Address already in use); take another"
         assert message in second.stderr
+        body = json.load(urlopen(f"{url}/api/2.0/mlflow/experiments/get?experiment_id=1", timeout=20))
+        tags = {tag["key"]: tag["value"] for tag in body["experiment"]["tags"]}
+        charts = json.loads(tags[overview.VIEW_TAG])["compareRunCharts"]
+        assert "test/accuracy" in [chart["metricKey"] for chart in charts]
         children = descendants(process.pid)
         assert children
     assert process.returncode == 130

@@ -74,3 +74,40 @@ def test_deadline_is_checked_between_calls(project: Project, params: Params, mon
     monkeypatch.setattr(Store, "check_deadline", lambda connection: checks.append(connection))
     register(params)
     assert len(checks) > 10
+
+
+def test_run_has_the_times_of_its_training_and_the_user(project: Project, params: Params) -> None:
+    root = project()
+    digest = json.loads((root / "data/model/config.json").read_text())["training_digest"]
+    times = {"start": 1000.0, "end": 1060.0, "seconds": 50.0, "user": "ada", "part_start": 1010.0}
+    atomic_io.write_json(root / ".strokewise/times" / f"{digest}.json", times)
+    register(params)
+    (run,) = search_runs(model="cnn")
+    assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_060_000)
+    assert run.data.tags["mlflow.user"] == "ada"
+    assert run.data.tags["training_seconds"] == "50.0"
+    register(params)
+    assert len(search_runs()) == 2
+
+
+def test_run_of_a_training_elsewhere_says_so(project: Project, params: Params) -> None:
+    project()
+    register(params)
+    (run,) = search_runs(model="cnn")
+    assert run.data.tags["training"].startswith("pulled or replayed")
+    assert "training_seconds" not in run.data.tags
+
+
+def test_report_page_predictions_and_candidates_are_artifacts(project: Project, params: Params) -> None:
+    root = project()
+    (root / "data/report/index.html").write_text("<p>page</p>")
+    (root / "data/report/predictions.parquet").write_bytes(b"PAR1")
+    config = json.loads((root / "data/baseline/config.json").read_text())
+    candidates = [{"model": "random forest", "copies": 0, "accuracy": 0.5, "folds": [0.4, 0.6], "temperature": None}]
+    atomic_io.write_json(root / "data/baseline/config.json", config | {"cross_validation": candidates})
+    register(params)
+    (baseline,), (cnn,) = search_runs(model="baseline"), search_runs(model="cnn")
+    assert {"report/index.html", "report/predictions.parquet", "candidates.json"} <= artifact_paths(baseline)
+    assert {"report/index.html", "report/predictions.parquet"} <= artifact_paths(cnn)
+    table = json.loads((Path(baseline.info.artifact_uri) / "candidates.json").read_text())
+    assert dict(zip(table["columns"], table["data"][0], strict=True))["accuracy"] == 0.5

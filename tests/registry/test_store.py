@@ -48,12 +48,41 @@ def test_addresses_of_servers_and_databases(uri: str, is_server: bool, monkeypat
 
 @pytest.mark.parametrize(
     "uri",
-    ["htp://x", "file:///mlruns", "/home/mlruns", "sqlite:///", "sqlite://", "http://", "http://[::1", "databricks"],
+    ["file:///mlruns", "/home/mlruns", "sqlite:///", "sqlite://", "http://", "http://[::1", "nonsense"],
 )
 def test_invalid_uri_raises_registry_error(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(RegistryError, match=r"MLFLOW_TRACKING_URI is .*; it must be a server .* or unset it"):
         store.store_address()
+
+
+@pytest.mark.parametrize("uri", ["htp://x", "databricks://profile"])
+def test_unknown_kind_of_store_fails_in_the_words_of_mlflow(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(RegistryError, match="MLflow cannot use .*; set MLFLOW_TRACKING_URI right") as caught:
+        with store.connect() as connection:
+            connection.experiment()
+    assert "\n" not in str(caught.value)
+
+
+def test_experiment_is_of_classic_machine_learning_unless_a_person_chose(
+    project: Callable[..., Path],
+) -> None:
+    project()
+    with store.connect() as connection:
+        experiment = connection.experiment()
+        assert connection.client.get_experiment(experiment).tags[store.KIND_TAG] == store.EXPERIMENT_KIND
+        connection.client.set_experiment_tag(experiment, store.KIND_TAG, "genai_development")
+        connection.experiment()
+        assert connection.client.get_experiment(experiment).tags[store.KIND_TAG] == "genai_development"
+        untagged = connection.client.create_experiment("untagged")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_EXPERIMENT_NAME", "untagged")
+            patch.setattr(store, "_check_artifact_root", lambda *_: None)
+            assert connection.experiment(create=False) == untagged
+            assert store.KIND_TAG not in connection.client.get_experiment(untagged).tags
+            connection.experiment()
+        assert connection.client.get_experiment(untagged).tags[store.KIND_TAG] == store.EXPERIMENT_KIND
 
 
 def test_missing_database_driver_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

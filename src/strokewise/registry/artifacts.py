@@ -19,6 +19,7 @@ from strokewise.model.verify import verify_model
 from strokewise.params import RegisterParams
 from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
 
+REPORT_PATTERNS = ("*.png", "*.csv", "*.json", "index.html", "predictions.parquet")
 MODEL_DIRS = {"cnn": MODEL_DIR, "baseline": BASELINE_DIR}  # by kind
 # What decides a result: a run is marked as dirty if one of these differs from the commit.
 TRACKED_PATHS = ("src", "data/outlines", "params.yaml", "dvc.yaml")
@@ -175,8 +176,8 @@ def test_predictions(state: PipelineState) -> tuple[list[int], list[int], list[i
 
 
 def report_files(state: PipelineState) -> list[tuple[Path, str]]:
-    """The pictures and tables of the report, each with the folder that it is logged in as an artifact of a run."""
-    files = [(path, "report") for pattern in ("*.png", "*.csv", "*.json") for path in state.report.glob(pattern)]
+    """The page, pictures and tables of the report, each with the folder of the run's artifacts that it goes to."""
+    files = [(path, "report") for pattern in REPORT_PATTERNS for path in state.report.glob(pattern)]
     files += [(path, "report/explain") for path in (state.report / "explain").glob("*.png")]
     files += [(path, "paintings") for path in state.paintings.glob("*.png")]
     return sorted(files)

@@ -22,10 +22,13 @@ from strokewise.registry import artifacts
 from strokewise.registry.artifacts import ModelArtifact, PipelineState
 from strokewise.registry.store import Store
 from strokewise.serving import packaging
+from strokewise.support import training_times
+from strokewise.support.training_times import TrainingTimes
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
+CANDIDATES_FILE = "candidates.json"  # artifact of the baseline's run
 METRICS_PER_CALL = 900  # a server accepts 1,000
 MAX_DIGEST_LENGTH = 36  # characters in a data set's digest
 # A section of config.json -> the prefix of its parameters in MLflow.
@@ -71,10 +74,12 @@ def _log_run(
 ) -> LoggedModelRef:
     complete = _complete_run(connection, experiment, state, model)
     if complete is None:
-        tags = _run_tags(state, model)
+        times = _training_times(model)
+        tags = _run_tags(state, model) | _time_tags(model, times)
         run = _adopt_live_run(connection, experiment, model, tags) if model.kind == "cnn" else None
         if run is None:
-            run = connection.client.create_run(experiment, tags=tags).info.run_id
+            start = None if times is None else int(1000 * times.start)
+            run = connection.client.create_run(experiment, start, tags).info.run_id
         logged_model = _log_model(connection, experiment, run, state, model, input_example)
         _log_numbers(connection, run, logged_model.model_id, state, model)
         _log_datasets(connection, run, state, model)
@@ -82,8 +87,12 @@ def _log_run(
             if model.kind == "cnn" or folder == "report":
                 connection.check_deadline()
                 connection.client.log_artifact(run, str(path), folder)
+        _log_candidates(connection, run, model)
         connection.client.set_tag(run, "complete", logged_model.model_id)
-        connection.client.set_terminated(run, "FINISHED")
+        end = None if times is None or times.end is None else int(1000 * times.end)
+        if end is not None and end < connection.client.get_run(run).info.start_time:
+            end = None  # a live run of a training that was taken up finished
+        connection.client.set_terminated(run, "FINISHED", end)
         complete = _complete_run(connection, experiment, state, model)
         assert complete is not None
     return LoggedModelRef(run=complete.info.run_id, model=complete.data.tags["complete"])
@@ -151,6 +160,39 @@ def _run_tags(state: PipelineState, model: ModelArtifact) -> dict[str, str]:
     if state.experiment:
         tags["dvc.experiment"] = state.experiment
     return tags
+
+
+def _training_times(model: ModelArtifact) -> TrainingTimes | None:
+    """When the model was trained; None if that was elsewhere or is not recorded."""
+    times = training_times.read_times(str(model.config.get("training_digest", "")))
+    return times if times is not None and times.end is not None else None
+
+
+def _time_tags(model: ModelArtifact, times: TrainingTimes | None) -> dict[str, str]:
+    """Who ran it, and how long training took; a time that this machine cannot know is not invented."""
+    user = times.user if times else training_times.user_name()
+    tags = {"mlflow.user": user} if user else {}
+    if model.kind == "cnn" and times:
+        tags |= {"training": "on this machine", "training_seconds": f"{times.seconds:.1f}"}
+    elif model.kind == "cnn":
+        tags["training"] = "pulled or replayed: the run's times are those of its registration"
+    return tags
+
+
+def _log_candidates(connection: Store, run: str, model: ModelArtifact) -> None:
+    """Log the cross-validation of the baseline's candidates as a table, a row each, for MLflow's table view."""
+    candidates = model.config.get("cross_validation") or []
+    if not candidates:
+        return
+    rows = [
+        {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in candidate.items()}
+        for candidate in candidates
+    ]
+    columns = list(rows[0])
+    table = {"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]}
+    connection.client.log_dict(run, table, CANDIDATES_FILE)
+    shown = json.dumps([{"path": CANDIDATES_FILE, "type": "table"}])
+    connection.client.set_tag(run, "mlflow.loggedArtifacts", shown)
 
 
 def _log_model(

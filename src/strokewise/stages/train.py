@@ -29,7 +29,7 @@ from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.model_files import save_model, weights_bytes
 from strokewise.params import Params, TrainParams
-from strokewise.support import atomic_io, file_lock, progress
+from strokewise.support import atomic_io, file_lock, progress, training_times
 from strokewise.support.paths import HISTORY_FILE, MODEL_DIR
 from strokewise.training import checkpoint, distributed, finished, trainer
 from strokewise.training import state as train_state
@@ -106,6 +106,7 @@ def train(
                 state = train_state.init_state(train_split.shapes, params.network, config, context)
                 _resume(state, scratch, training_digest, context)
                 if context.is_main:
+                    training_times.record_start(training_digest)
                     _announce(model_config, state.history, on_start)
                 limits = augment_limits(training_set.factors, train_split.labels, training_set.num_drawings)
                 with _explain_memory_errors():
@@ -123,6 +124,7 @@ def train(
                     content = checkpoint.pack_checkpoint(train_state.state_dict(state), training_digest)
                     checkpoint.write_checkpoint(scratch, content)
                     _write_model(state, model_config, outlines, folder)
+                    training_times.record_end(training_digest)
                     checkpoint.prune_checkpoints()
                 history = state.history
     accuracy = history[-1][HISTORY_COLUMNS.index("validation_accuracy")] if history else float("nan")
