@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from registry_queries import artifact_paths, search_logged_models, search_runs
-from strokewise.errors import RegistryError
+from strokewise.errors import ModelError, RegistryError
+from strokewise.loading import load
+from strokewise.model.verify import verify_model
 from strokewise.params import Params
 from strokewise.registry import versions
 from strokewise.registry.store import Store
@@ -111,3 +113,27 @@ def test_report_page_predictions_and_candidates_are_artifacts(project: Project, 
     assert {"report/index.html", "report/predictions.parquet"} <= artifact_paths(cnn)
     table = json.loads((Path(baseline.info.artifact_uri) / "candidates.json").read_text())
     assert dict(zip(table["columns"], table["data"][0], strict=True))["accuracy"] == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors", "config.json", "MLmodel"])
+def test_damaged_version_is_noticed_and_made_whole_by_registering_again(
+    name: str, project: Project, params: Params
+) -> None:
+    project()
+    register(params)
+    folder = versions.champion_dir()
+    assert folder is not None
+    file = folder / name if name != "MLmodel" else folder.parents[1] / name
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] + content[len(content) // 2 + 1 :])
+    if name == "model.onnx":
+        with pytest.raises(ModelError, match="is damaged"):
+            load()
+    if name == "MLmodel":
+        file.unlink()
+    assert "already registered: version 1, champion" in register(params).summary
+    verify_model(folder, "cnn")
+    assert file.is_file()
+    assert load().shapes
+    assert len(search_runs()) == 2

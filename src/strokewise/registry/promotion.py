@@ -158,7 +158,7 @@ def _create_version(
             f"models:/{logged.model}",
             logged.run,
             tags,
-            description=version_card(state, decision["reasons"], f"models:/{REGISTRY_NAME}@{decision['outcome']}"),
+            description=version_card(state, decision["reasons"], f"models:/{model_name()}@{decision['outcome']}"),
             model_id=logged.model,
         )
 

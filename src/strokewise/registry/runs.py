@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise.errors import ModelError
+from strokewise.model.verify import verify_model
 from strokewise.registry import artifacts
 from strokewise.registry.artifacts import ModelArtifact, PipelineState
 from strokewise.registry.store import Store
@@ -59,8 +61,12 @@ def logged_paths(connection: Store, logged: Mapping[str, LoggedModelRef]) -> lis
     """The local paths among those where runs and models keep their artifacts."""
     client = connection.client
     uris = [str(client.get_run(each.run).info.artifact_uri) for each in logged.values()]
-    uris += [f"{client.get_logged_model(each.model).artifact_location}/MLmodel" for each in logged.values()]
-    return [path for path in map(_local_path, uris) if path is not None]
+    paths = [path for path in map(_local_path, uris) if path is not None]
+    for each in logged.values():
+        folder = _local_path(client.get_logged_model(each.model).artifact_location)
+        if folder is not None:
+            paths += [folder / "MLmodel", *sorted((folder / packaging.MODEL_ARTIFACT).glob("*"))]
+    return paths
 
 
 def _local_path(uri: str) -> Path | None:
@@ -95,6 +101,8 @@ def _log_run(
         connection.client.set_terminated(run, "FINISHED", end)
         complete = _complete_run(connection, experiment, state, model)
         assert complete is not None
+    else:
+        _restore_model(connection, complete.data.tags["complete"], complete.info.run_id, model, input_example)
     return LoggedModelRef(run=complete.info.run_id, model=complete.data.tags["complete"])
 
 
@@ -205,17 +213,48 @@ def _log_model(
 ) -> "LoggedModel":
     """Log the model unless one with this fingerprint and these weights is logged, and link it to the run."""
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
-    from mlflow.models import Model
 
     client = connection.client
     tags = {"fingerprint": model.fingerprint, "weights": model.weights_digest, "model": model.kind}
     for earlier in client.search_logged_models([experiment], _tag_filter(tags)):
-        if str(earlier.status) == "READY" and _model_files_exist(connection, earlier.artifact_location):
+        if str(earlier.status) == "READY":
+            _restore_model(connection, earlier.model_id, run, model, input_example)
             client.log_inputs(run, models=[LoggedModelInput(earlier.model_id)])
             return earlier
         client.delete_logged_model(earlier.model_id)
     params = _run_params(state, model)
     logged = client.create_logged_model(experiment, model.kind, run, tags, params, model_type=model.kind)
+    _upload_model(connection, logged, run, model, input_example)
+    client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])
+    return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _restore_model(
+    connection: Store, model_id: str, run: str, model: ModelArtifact, input_example: NDArray[np.uint8]
+) -> None:
+    """Write the files of a logged model anew where they are gone or damaged: registered versions point at them."""
+    logged = connection.client.get_logged_model(model_id)
+    if not _is_whole(logged.artifact_location, model.kind):
+        _upload_model(connection, logged, run, model, input_example)
+
+
+def _is_whole(location: str, kind: str) -> bool:
+    """Whether the files of a logged model are what was logged; files on a server are not looked at."""
+    folder = _local_path(location)
+    if folder is None:
+        return True
+    try:
+        verify_model(folder / packaging.MODEL_ARTIFACT, kind)
+    except ModelError:
+        return False
+    return (folder / "MLmodel").is_file()
+
+
+def _upload_model(
+    connection: Store, logged: "LoggedModel", run: str, model: ModelArtifact, input_example: NDArray[np.uint8]
+) -> None:
+    from mlflow.models import Model
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         description = Model(
@@ -223,14 +262,7 @@ def _log_model(
         )
         packaging.package_model(model.folder, input_example, folder, description)
         connection.check_deadline()
-        client.log_model_artifacts(logged.model_id, str(folder))
-    client.log_outputs(run, [LoggedModelOutput(logged.model_id, 0)])
-    return client.finalize_logged_model(logged.model_id, "READY")
-
-
-def _model_files_exist(connection: Store, location: str) -> bool:
-    path = _local_path(location)
-    return connection.address.is_server or path is None or (path / "MLmodel").is_file()
+        connection.client.log_model_artifacts(logged.model_id, str(folder))
 
 
 def _log_numbers(connection: Store, run: str, logged_model: str, state: PipelineState, model: ModelArtifact) -> None:
