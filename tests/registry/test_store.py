@@ -59,10 +59,8 @@ def test_invalid_uri_raises_registry_error(uri: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("uri", ["htp://x", "databricks://profile"])
 def test_unknown_kind_of_store_fails_in_the_words_of_mlflow(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with (
-        pytest.raises(RegistryError, match=r"MLflow cannot use .*; set MLFLOW_TRACKING_URI right") as caught,
-        store.connect() as connection,
-    ):
+    message = r"MLflow cannot use .*; set MLFLOW_TRACKING_URI right"
+    with pytest.raises(RegistryError, match=message) as caught, store.connect() as connection:
         connection.experiment()
     assert "\n" not in str(caught.value)
 
