@@ -11,6 +11,7 @@ import pytest
 from registry_queries import artifact_paths, search_logged_models, search_runs
 from strokewise.errors import ModelError, RegistryError
 from strokewise.loading import load
+from strokewise.model.config_file import write_config
 from strokewise.model.verify import verify_model
 from strokewise.params import Params
 from strokewise.registry import versions
@@ -80,7 +81,8 @@ def test_deadline_is_checked_between_calls(project: Project, params: Params, mon
 
 def test_run_has_the_times_of_its_training_and_the_user(project: Project, params: Params) -> None:
     root = project()
-    digest = json.loads((root / "data/model/config.json").read_text())["training_digest"]
+    config, digest = json.loads((root / "data/model/config.json").read_text()), "d" * 64
+    write_config(root / "data/model", config | {"training_digest": digest})
     times = {"start": 1000.0, "end": 1060.0, "seconds": 50.0, "user": "ada", "part_start": 1010.0}
     atomic_io.write_json(root / ".strokewise/times" / f"{digest}.json", times)
     register(params)
@@ -106,7 +108,7 @@ def test_report_page_predictions_and_candidates_are_artifacts(project: Project, 
     (root / "data/report/predictions.parquet").write_bytes(b"PAR1")
     config = json.loads((root / "data/baseline/config.json").read_text())
     candidates = [{"model": "random forest", "copies": 0, "accuracy": 0.5, "folds": [0.4, 0.6], "temperature": None}]
-    atomic_io.write_json(root / "data/baseline/config.json", config | {"cross_validation": candidates})
+    write_config(root / "data/baseline", config | {"cross_validation": candidates})
     register(params)
     (baseline,), (cnn,) = search_runs(model="baseline"), search_runs(model="cnn")
     assert {"report/index.html", "report/predictions.parquet", "candidates.json"} <= artifact_paths(baseline)
