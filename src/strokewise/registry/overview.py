@@ -11,13 +11,7 @@ from strokewise.registry.store import Store
 
 VIEW_NAME = "strokewise"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_NAME}"
-HEADLINE_METRICS = {  # metric -> the title of its chart
-    "test/accuracy": "Accuracy on the test paintings",
-    "test/macro_f1": "Macro F1 on the test paintings",
-    "test/log_loss": "Log loss on the test paintings",
-    "drawings/accuracy": "Accuracy on drawings by people",
-    "paired/difference": "CNN minus baseline, accuracy on the same paintings",
-}
+HEADLINE_METRICS = ("test/accuracy", "test/macro_f1", "test/log_loss", "drawings/accuracy", "paired/difference")
 CURVES = {"loss": "Loss", "accuracy": "Accuracy"}  # of the training and validation paintings, an epoch a point
 COLUMNS = (
     *("attributes.`Source`", "attributes.`Models`", "attributes.`Dataset`", "tags.`model`"),
@@ -39,8 +33,8 @@ def _view_state() -> dict[str, Any]:
     """The state of MLflow's page of runs (MLflow 3): columns, sections and charts."""
     common = {"deleted": False, "isGenerated": False, "runsCountToCompare": 20}
     bars = [
-        {**common, "type": "BAR", "uuid": name, "metricSectionId": "result", "metricKey": name, "displayName": title}
-        for name, title in HEADLINE_METRICS.items()
+        {**common, "type": "BAR", "uuid": name, "metricSectionId": "result", "metricKey": name}
+        for name in HEADLINE_METRICS
     ]
     curves = [
         {
