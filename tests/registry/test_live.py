@@ -101,8 +101,8 @@ def test_unreachable_server_is_one_warning(
 
 
 def test_invalid_uri_raises_registry_error_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://me:secret@x")
-    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI is 'htp://x'"), live.live_logging():
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://")
+    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI is 'http://'"), live.live_logging():
         raise AssertionError
 
 
