@@ -158,8 +158,8 @@ def test_damaged_wrong_and_unreachable_stores_are_found(tmp_path: Path, monkeypa
     assert find_problem("store", tmp_path)[0] == "warn"  # neither runs nor a checkout that would make some
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 99)
     assert find_problem("store", tmp_path)[0] == "bad"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
-    assert find_problem("store", tmp_path)[1].startswith("MLFLOW_TRACKING_URI is 'htp://x'")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://")
+    assert find_problem("store", tmp_path)[1].startswith("MLFLOW_TRACKING_URI is 'http://'")
     assert run_check("champion", tmp_path) == []
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # without listening

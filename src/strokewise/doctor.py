@@ -243,7 +243,7 @@ def check_store(root: Path) -> Findings:
                 "store", "warn", "there is no registry here: `predict` uses the reference model, or --model", action
             )
         return
-    if problem := _connection_problem(address.uri):
+    if address.is_known and (problem := _connection_problem(address.uri)):
         action = f"start it, or unset {store.URI_VARIABLE} to use this project's own mlflow.db"
         yield Finding("store", "bad", problem, action)
         return

@@ -38,10 +38,10 @@ def test_register_history_rollback_and_promote(project: Project, run_cli: RunCli
 
 def test_invalid_uri_exits_with_2(project: Project, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     project()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://x")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://")
     for command in (("register",), ("ui",), ("history",), ("rollback", "--reason", "x")):
         code, _, stderr = run_cli(*command)
-        assert (code, stderr.startswith("strokewise: MLFLOW_TRACKING_URI is 'htp://x'; it must be a server")) == (
+        assert (code, stderr.startswith("strokewise: MLFLOW_TRACKING_URI is 'http://'; it must be a server")) == (
             2,
             True,
         )
