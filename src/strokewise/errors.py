@@ -3,10 +3,21 @@
 Any other exception is a bug of this package.
 """
 
+import re
+
+CONTROL_CHARACTERS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)  # of terminals (ESC), and invisible ones that break a line or reverse its direction
+
+
+def printable(text: object) -> str:
+    """The text with its control characters escaped, so that a name can neither move the cursor nor feign a line."""
+    return CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
+
 
 def one_line(error: object, limit: int = 300) -> str:
-    """The text of an error (of a library, say) in one line of at most `limit` characters."""
-    text = " ".join(str(error).split())
+    """The text of an error (of a library, say) in one printable line of at most `limit` characters."""
+    text = printable(" ".join(str(error).split()))
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -25,7 +25,7 @@ def test_csv_names_paths_beside_it(run_import: RunImport, count_drawings: CountD
     assert "gone.png - " in run_import("mine/list.csv")
     assert count_drawings() == {"ellipse": 1}
     Path("mine/list.csv").write_text("file,name\n")
-    with pytest.raises(DatasetError, match=r"has the columns \['file', 'name'\]; it needs path and shape"):
+    with pytest.raises(DatasetError, match=r"has the columns file, name; it needs path and shape"):
         run_import("mine/list.csv")
 
 

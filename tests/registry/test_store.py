@@ -106,7 +106,8 @@ def test_unusable_database_uri_raises_registry_error(uri: str, monkeypatch: pyte
     ("name", "message"),
     [
         ("folder", "is a folder"),
-        ("text.db", "is no SQLite database"),
+        ("text.db", "is damaged: it is no SQLite database"),
+        ("empty.db", "is damaged: it is empty"),
         ("pipe", "is no file"),
         ("text.db/inside.db", "is in no folder"),
     ],

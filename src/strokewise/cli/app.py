@@ -4,13 +4,14 @@ import errno
 import io
 import os
 import sys
-from typing import Annotated
+import tempfile
+from typing import Annotated, NoReturn
 
 import typer
 
 import strokewise
 from strokewise.cli import importing, models, project, registry, stages
-from strokewise.errors import UserError
+from strokewise.errors import UserError, one_line, printable
 from strokewise.support import extras, signals
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ for module in (project, stages, models, importing, registry):
 ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other OSError is a bug of ours
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
+    errno.ENOMEM: "close other programs",
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
     errno.EBUSY: "unmount it, or mount the folder around it",
 }
@@ -57,19 +59,43 @@ def run() -> None:
     try:
         app()
     except UserError as error:
-        typer.echo(f"strokewise: {' '.join(str(error).split())}", err=True)
-        sys.exit(error.exit_code)
+        _exit_with(" ".join(str(error).split()), error.exit_code)
     except ModuleNotFoundError as error:
         problem = extras.missing_extra(error)
         if problem is None:
             raise
-        typer.echo(f"strokewise: {problem}", err=True)
-        sys.exit(problem.exit_code)
+        _exit_with(str(problem), problem.exit_code)
+    except MemoryError as error:
+        detail = one_line(error)
+        cause = f"there is not enough memory{f' ({detail})' if detail else ''}"
+        _exit_with(f"{cause}; close other programs, or give less at a time, and run it again")
     except OSError as error:
-        if error.errno not in ERRNO_REMEDIES:
+        problem_line = _file_system_problem(error)
+        if problem_line is None:
             raise
-        cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        typer.echo(f"strokewise: {cause}; {ERRNO_REMEDIES[error.errno]} and run it again", err=True)
-        sys.exit(UserError.exit_code)
+        _exit_with(problem_line)
     except KeyboardInterrupt:
         sys.exit(signals.SIGINT_EXIT_CODE)
+
+
+def _exit_with(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
+    """Print one line on stderr and exit."""
+    typer.echo(f"strokewise: {printable(message)}", err=True)
+    sys.exit(exit_code)
+
+
+def _file_system_problem(error: OSError) -> str | None:
+    """What is wrong and what helps; None if a user can do nothing about it."""
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError:  # it has tried to write a file in each of its candidates
+        return "no folder for temporary files can be written; set TMPDIR to a folder that has room, and run it again"
+    if "AF_UNIX path too long" in str(error):  # of a socket between processes
+        return f"the path of the temporary folder is too long ({folder}); set TMPDIR to a shorter one, say /tmp"
+    if error.filename and str(error.filename).startswith(folder + os.sep):
+        problem = f"{error.filename}: {error.strerror}"
+        return f"{problem}; set TMPDIR to a folder that exists, can be written and has room, and run it again"
+    if error.errno not in ERRNO_REMEDIES:
+        return None
+    cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{cause}; {ERRNO_REMEDIES[error.errno]} and run it again"

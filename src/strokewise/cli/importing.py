@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strokewise.cli.stages import help_examples
-from strokewise.errors import DatasetError
+from strokewise.errors import DatasetError, one_line, printable
 from strokewise.support.paths import DRAWINGS_DIR, SCRATCH_DIR, TRAIN_DRAWINGS_DIR
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from strokewise.importing.labels import LabelMap
 
 app = typer.Typer()
-MAX_LISTED_DRAWINGS = 10  # of each kind; the others are only counted
+MAX_LISTED = 10  # drawings of each kind, and labels; the others are only counted
+MAX_LABEL_LENGTH = 60  # characters of a label that are printed
 
 
 @app.command(
@@ -55,7 +56,7 @@ def import_(
     with file_lock.exclusive_lock(SCRATCH_DIR / "import.lock"):
         report = importer.import_drawings(collection, label_map, train, limit, dry_run)
     for line in _format_report(report, label_map, train, dry_run):
-        typer.echo(line)
+        typer.echo(printable(line))
     if not (report.imported or report.already_present or report.leaks):
         raise DatasetError(f"nothing in {source} could be imported; the lines above say why; shapes: {shapes}")
 
@@ -74,10 +75,15 @@ def _format_report(report: "ImportReport", label_map: "LabelMap", train: bool, d
     lines += _format_drawings(report.leaks, f"left out: the same, or nearly, lies in {other}", "is")
     lines += _format_drawings(report.near_duplicates, f"{would}imported, but nearly the same as another", "is like")
     lines += _format_drawings(report.rejected, "rejected", "-")
-    for label, count in sorted(report.unknown_labels.items()):
-        hint = label_map.nearest(label)
+    unknown = sorted(report.unknown_labels.items())
+    for label, count in unknown[:MAX_LISTED]:
+        hint, name = label_map.nearest(label), one_line(label, MAX_LABEL_LENGTH)
         lines.append(
-            f"{count:7,} skipped: {label} is no shape of data/outlines; if {hint} is meant, --map {label}={hint}"
+            f"{count:7,} skipped: {name} is no shape of data/outlines; if {hint} is meant, --map {name}={hint}"
+        )
+    if others := unknown[MAX_LISTED:]:
+        lines.append(
+            f"{sum(count for _, count in others):7,} skipped: of {len(others):,} more labels that are no shape"
         )
     unused = label_map.mapping.keys() - report.labels
     return lines + [f"        --map {label}=... met nothing of that name" for label in unused]
@@ -88,7 +94,7 @@ def _format_drawings(pairs: Sequence[tuple[str, str]], kind: str, relation: str)
     if not pairs:
         return []
     lines = [f"{len(pairs):7,} {kind}"]
-    lines += [f"          {name} {relation} {other}" for name, other in pairs[:MAX_LISTED_DRAWINGS]]
-    if len(pairs) > MAX_LISTED_DRAWINGS:
-        lines.append(f"          ... and {len(pairs) - MAX_LISTED_DRAWINGS:,} more")
+    lines += [f"          {name} {relation} {other}" for name, other in pairs[:MAX_LISTED]]
+    if len(pairs) > MAX_LISTED:
+        lines.append(f"          ... and {len(pairs) - MAX_LISTED:,} more")
     return lines

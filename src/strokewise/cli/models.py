@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from strokewise.cli.stages import Overrides, ParamsFile, help_examples
+from strokewise.errors import printable
 from strokewise.support.paths import OUTLINES_DIR, PARAMS_FILE
 
 app = typer.Typer()
@@ -60,7 +61,7 @@ def predict(
     path, name = loading.find_model(model)
     loaded = Recogniser(path)
     if path == loading.REFERENCE_MODEL:
-        typer.echo(f"{name} answers: there is no champion and no data/model here", err=True)
+        typer.echo(f"{printable(name)} answers: there is no champion and no data/model here", err=True)
     pictures, to_read = itertools.tee(find_pictures(paths, PICTURE_SUFFIXES | STROKE_SUFFIXES))
     first = list(itertools.islice(to_read, MANY_PICTURES))
     num_processes = processes.available_cores() if len(first) == MANY_PICTURES else 1
@@ -71,11 +72,13 @@ def predict(
         if isinstance(answer, PictureError):
             failures += 1
             problem = {"path": str(path), "error": str(answer)}
-            typer.echo(json.dumps(problem) if as_json else f"{'-':10}      {path}: {answer}", err=not as_json)
+            typer.echo(
+                json.dumps(problem) if as_json else f"{'-':10}      {printable(f'{path}: {answer}')}", err=not as_json
+            )
         elif as_json:
             typer.echo(json.dumps({"path": str(path), **answer.to_dict()}))
         else:
-            typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {path}")
+            typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {printable(path)}")
     if not count:
         raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
     if failures:
@@ -109,7 +112,7 @@ def export(
     atomic_io.replaceable(onnx)
     loaded = loading.load(model)
     loaded.export(onnx)
-    typer.echo(f"{onnx}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")
+    typer.echo(f"{printable(onnx)}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")
 
 
 @app.command(epilog=help_examples("strokewise network", "strokewise network --set network.depth=2 --shapes 5"))
@@ -139,9 +142,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     for finding in run_checks(Path.cwd()):
         findings.append(finding)
         if not as_json:
-            typer.echo(f"{finding.state:5}{finding.check:12}{finding.message}")
+            typer.echo(f"{finding.state:5}{finding.check:12}{printable(finding.message)}")
             if finding.action:
-                typer.echo(f"{'':17}-> {finding.action}")
+                typer.echo(f"{'':17}-> {printable(finding.action)}")
     bad = sum(finding.state == "bad" for finding in findings)
     if as_json:
         typer.echo(json.dumps({"usable": not bad, "findings": [dataclasses.asdict(finding) for finding in findings]}))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from strokewise.cli.stages import help_examples
+from strokewise.errors import printable
 
 app = typer.Typer()
 
@@ -20,8 +21,8 @@ def init(
     from strokewise.project import create_project
 
     shapes = create_project(folder)
-    typer.echo(f"{folder}: {len(shapes)} shapes in data/outlines ({', '.join(shapes)})")
-    typer.echo(f"next: cd {folder} && git commit --message 'A new project' && dvc repro")
+    typer.echo(f"{printable(folder)}: {len(shapes)} shapes in data/outlines ({', '.join(shapes)})")
+    typer.echo(f"next: cd {printable(folder)} && git commit --message 'A new project' && dvc repro")
 
 
 @app.command(hidden=True)

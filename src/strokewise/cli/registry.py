@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strokewise.cli.stages import help_examples
+from strokewise.errors import printable
 
 if TYPE_CHECKING:
     from strokewise.recogniser import Recogniser
@@ -60,7 +61,7 @@ def history() -> None:
     events = versions.read_events()
     for event in events:
         number = f"version {event.version}" if event.version else f"model {event.fingerprint[:8]}"
-        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.action:<11}{number:<16}{event.reason}")
+        typer.echo(f"{event.at[:19].replace('T', ' ')}  {event.action:<11}{number:<16}{printable(event.reason)}")
     if not events:
         typer.echo("nothing has been registered yet; `dvc repro` does it")
 
@@ -112,7 +113,7 @@ def sync(
     for state in replay(rev or ()):
         total += 1
         new += state.outcome is not None and state.outcome.new
-        typer.echo(f"{state.commit.sha[:8]}  {state.commit.experiment or state.commit.title}")
+        typer.echo(f"{state.commit.sha[:8]}  {printable(state.commit.experiment or state.commit.title)}")
         typer.echo(f"          {_format_replayed(state)}")
     typer.echo(f"{total} states in git, {new} decided now" if total else "no commit here has a dvc.lock")
     if new:

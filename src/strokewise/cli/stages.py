@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from strokewise.errors import Refusal, UserError
+from strokewise.errors import Refusal, UserError, printable
 from strokewise.support.paths import CURVE_DIR, MODEL_DIR, PARAMS_FILE, SCRATCH_DIR
 
 app = typer.Typer()
@@ -73,7 +73,7 @@ def generate(
     result = run_stage("generate", params_file, overrides, locked=complete, part=shard, preview=preview)
     if not complete:
         counts = f": {result.paintings:,} paintings, {result.reused:,} of them existed already" if shard else ""
-        typer.echo(f"{result.path}{counts}")
+        typer.echo(f"{printable(result.path)}{counts}")
 
 
 @app.command(epilog=help_examples("strokewise train", "strokewise train --live --set train.epochs=40"))
@@ -143,7 +143,7 @@ def curve(
 
     with file_lock.exclusive_lock(SCRATCH_DIR / "curve.lock"):
         typer.echo(curve_table(measure_learning_curve(params, train_cnn, fit_baseline, numbers, output)))
-    typer.echo(f"{output}/curve.csv, {output}/curve.png")
+    typer.echo(printable(f"{output}/curve.csv, {output}/curve.png"))
 
 
 @app.command(
@@ -188,7 +188,7 @@ def explain(
         page = compare_models(paths or [], output)
     else:
         page = explain_pictures(list(find_pictures(paths or [])), model, output)
-    typer.echo(f"{page}: open it in a browser")
+    typer.echo(f"{printable(page)}: open it in a browser")
 
 
 @app.command(epilog=help_examples("strokewise register", "strokewise register --dry-run --strict"))

@@ -109,7 +109,9 @@ def import_drawings(
 
 def _has_known_label(item: CollectionItem, label_map: LabelMap, report: ImportReport) -> bool:
     report.labels.add(item.label)
-    if not item.label:
+    if isinstance(item.picture, PictureError):
+        report.rejected.append((item.name, str(item.picture)))
+    elif not item.label:
         report.rejected.append((item.name, "nothing says what shape it is"))
     elif label_map.shape(item.label) is None:
         report.unknown_labels[item.label] += 1
@@ -123,6 +125,7 @@ def _prepare_drawing(item: CollectionItem, label_map: LabelMap) -> _PreparedDraw
     try:
         if item.picture is None:
             raise PictureError("the row holds no picture")
+        assert not isinstance(item.picture, PictureError)  # has been reported
         scene = decode(item.picture)
         picture = preprocess(scene, COMPARED_SIDE)
     except PictureError as error:

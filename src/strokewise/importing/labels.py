@@ -17,6 +17,7 @@ LABEL_HINTS = {  # used in hints only: what a label means is for a person to dec
     **dict.fromkeys(("moon", "half moon"), "crescent"),
     **dict.fromkeys(("noise", "none", "doodle", "scribble", "unknown"), OTHER),
 }
+MAX_COMPARED_LENGTH = 60  # characters of a label: the time to find the nearest shape grows with its square
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class LabelMap:
 
     def nearest(self, label: str) -> str:
         """The shape that an unknown label most likely means."""
-        name = label.strip().lower()
+        name = label[:MAX_COMPARED_LENGTH].strip().lower()
         if LABEL_HINTS.get(name) in self.shapes:
             return LABEL_HINTS[name]
         return difflib.get_close_matches(name, self.shapes, 1, 0.0)[0]

@@ -208,15 +208,16 @@ def _sqlite_address(database: Path) -> StoreAddress:
             problem = "is a folder" if database.is_dir() else "is no file"
         elif database.exists():
             with database.open("rb") as file:
-                if file.read(len(SQLITE_MAGIC)) not in (SQLITE_MAGIC, b""):
-                    problem = "is no SQLite database"
+                if (head := file.read(len(SQLITE_MAGIC))) != SQLITE_MAGIC:
+                    problem = "is damaged: it is no SQLite database" if head else "is damaged: it is empty"
         elif not _nearest_existing(database.parent).is_dir():
             problem = "is in no folder"
     except OSError as error:
         problem = f"cannot be opened ({error.strerror})"
     if problem:
         raise RegistryError(
-            f"{database} {problem}; name a database with {URI_VARIABLE}=sqlite:///FILE, or move it away"
+            f"{database} {problem}; move it away and run `strokewise sync`, which makes it anew, or name a database"
+            f" with {URI_VARIABLE}=sqlite:///FILE"
         )
     return StoreAddress(f"sqlite:///{database}", database=database, artifacts=database.parent / "mlruns")
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from strokewise.errors import printable
+
 Item = TypeVar("Item")
 LINE_INTERVAL_S = 10.0  # between two plain lines, where there is no terminal (CI, a log file)
 
@@ -53,7 +55,7 @@ def track(items: Iterable[Item], total: int, what: str, unit: str) -> Iterator[I
 
 def warn(message: str) -> None:
     """Print a warning on stderr."""
-    print(f"strokewise: warning: {message}", file=sys.stderr, flush=True)
+    print(f"strokewise: warning: {printable(message)}", file=sys.stderr, flush=True)
 
 
 class _LineStream:
