@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def test_version_is_printed(root: Path) -> None:
         (PermissionError(13, "Permission denied", "data/report"), 2),
         (FileExistsError(17, "File exists", "a-file/model.onnx"), 2),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 2),
+        (MemoryError("Unable to allocate 9 TiB"), 2),
+        (OSError(12, "Cannot allocate memory"), 2),
+        (OSError("AF_UNIX path too long"), 2),
+        (FileNotFoundError(2, "No such file", f"{tempfile.gettempdir()}/gone/x"), 2),
+        (UserError("a \x1b[31m \u202e b \x9b"), 2),
     ],
 )
 def test_exit_code_of_an_error(
@@ -88,7 +94,22 @@ def test_exit_code_of_an_error(
     with pytest.raises(SystemExit) as caught:
         app.run()
     assert caught.value.code == code
-    assert len(capsys.readouterr().err.splitlines()) <= 1
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) <= 1
+    assert not {"\x1b", "\u202e", "\x9b"} & set(errors)
+
+
+def test_lack_of_a_temporary_folder_is_one_line_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere/at-all", "/proc/1"])
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(app, "app", tempfile.mkdtemp)
+    with pytest.raises(SystemExit) as caught:
+        app.run()
+    assert caught.value.code == 2
+    assert "set TMPDIR to a folder that has room" in capsys.readouterr().err
 
 
 def test_missing_module_that_no_extra_brings_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

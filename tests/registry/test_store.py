@@ -117,6 +117,7 @@ def test_path_that_is_no_database_raises_registry_error(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.db").write_text("hello, this is no database")
+    (tmp_path / "empty.db").touch()
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / name}")
     with pytest.raises(RegistryError, match=message):

@@ -46,14 +46,14 @@ def import_(
 ) -> None:
     """Copy drawings by people into data/drawings, or data/drawings-train with --train. Skips unknown labels."""
     from strokewise.importing import importer, labels, readers
-    from strokewise.support import file_lock
+    from strokewise.support import file_lock, native_output
 
     label_map = labels.read_label_map(label_pairs or [])
     shapes = ", ".join(label_map.shapes)
     if shape is not None and label_map.shape(shape) is None:
         raise DatasetError(f"--shape {shape} is no shape; is it {label_map.nearest(shape)}? There are {shapes}")
     collection = readers.read_collection(source, shape)
-    with file_lock.exclusive_lock(SCRATCH_DIR / "import.lock"):
+    with file_lock.exclusive_lock(SCRATCH_DIR / "import.lock"), native_output.silent_libraries():
         report = importer.import_drawings(collection, label_map, train, limit, dry_run)
     for line in _format_report(report, label_map, train, dry_run):
         typer.echo(printable(line))

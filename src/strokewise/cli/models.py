@@ -56,7 +56,7 @@ def predict(
     from strokewise.errors import PictureError
     from strokewise.preprocessing.sources import PICTURE_SUFFIXES, STROKE_SUFFIXES, find_pictures
     from strokewise.recogniser import Recogniser
-    from strokewise.support import processes
+    from strokewise.support import native_output, processes
 
     path, name = loading.find_model(model)
     loaded = Recogniser(path)
@@ -67,18 +67,20 @@ def predict(
     num_processes = processes.available_cores() if len(first) == MANY_PICTURES else 1
     sources = (_read_stdin() if path == STDIN else path for path in itertools.chain(first, to_read))
     count = failures = 0
-    for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes, num_processes), strict=True):
-        count += 1
-        if isinstance(answer, PictureError):
-            failures += 1
-            problem = {"path": str(path), "error": str(answer)}
-            typer.echo(
-                json.dumps(problem) if as_json else f"{'-':10}      {printable(f'{path}: {answer}')}", err=not as_json
-            )
-        elif as_json:
-            typer.echo(json.dumps({"path": str(path), **answer.to_dict()}))
-        else:
-            typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {printable(path)}")
+    with native_output.silent_libraries():
+        for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes, num_processes), strict=True):
+            count += 1
+            if isinstance(answer, PictureError):
+                failures += 1
+                problem = {"path": str(path), "error": str(answer)}
+                typer.echo(
+                    json.dumps(problem) if as_json else f"{'-':10}      {printable(f'{path}: {answer}')}",
+                    err=not as_json,
+                )
+            elif as_json:
+                typer.echo(json.dumps({"path": str(path), **answer.to_dict()}))
+            else:
+                typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {printable(path)}")
     if not count:
         raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
     if failures:

@@ -181,13 +181,14 @@ def explain(
         raise UserError("--compare takes the model folders themselves; name them all, without --model")
     from strokewise.preprocessing.sources import find_pictures
     from strokewise.stages.explain import compare_models, explain_pictures
-    from strokewise.support import atomic_io
+    from strokewise.support import atomic_io, native_output
 
     output = atomic_io.replaceable(output)
     if compare:
         page = compare_models(paths or [], output)
     else:
-        page = explain_pictures(list(find_pictures(paths or [])), model, output)
+        with native_output.silent_libraries():
+            page = explain_pictures(list(find_pictures(paths or [])), model, output)
     typer.echo(f"{printable(page)}: open it in a browser")
 
 

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,14 @@ def _map_bitmaps(source: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that Python 2 wrote
             dimensions, fortran, dtype = (first if version == (1, 0) else np.lib.format.read_array_header_2_0)(header)
-    except (MemoryError, RecursionError, SyntaxError, TypeError, LookupError):  # of the parser: 64 KB fill no memory
+    except (
+        MemoryError,
+        RecursionError,
+        SyntaxError,
+        TokenError,
+        TypeError,
+        LookupError,
+    ):  # of the parser: 64 KB fill no memory
         raise ValueError("the header of the .npy is damaged") from None
     if dtype.hasobject:
         raise DatasetError(f"{source} holds Python objects (a pickle), which are never loaded; it must hold uint8")
