@@ -16,7 +16,7 @@ from strokewise.errors import ParamsError, one_line
 from strokewise.support.paths import PARAMS_FILE
 from strokewise.support.validation_errors import describe_error, format_value, join_names, section_fields, shorten
 
-MAX_YAML_LENGTH, MAX_BRACKETS = 100_000, 200  # characters, and [ or {; params.yaml has some 7,000 and 0
+MAX_YAML_LENGTH, MAX_YAML_BRACKETS = 100_000, 200  # characters, and [ or {; params.yaml has some 7,000 and 0
 Strength = Annotated[float | None, Field(ge=0, le=4)]
 
 
@@ -255,8 +255,8 @@ def parse_yaml(text: str) -> Any:
     """
     if len(text) > MAX_YAML_LENGTH:
         raise ValueError(f"it has {len(text):,} characters, {MAX_YAML_LENGTH:,} are allowed")
-    if text.count("[") + text.count("{") > MAX_BRACKETS:
-        raise ValueError(f"it has more than {MAX_BRACKETS} brackets")
+    if text.count("[") + text.count("{") > MAX_YAML_BRACKETS:
+        raise ValueError(f"it has more than {MAX_YAML_BRACKETS} brackets")
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:

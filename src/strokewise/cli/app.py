@@ -31,6 +31,7 @@ ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other O
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
     errno.EBUSY: "unmount it, or mount the folder around it",
 }
+TEMP_DIR_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 
 
 def _print_version(requested: bool) -> None:
@@ -92,7 +93,7 @@ def _file_system_problem(error: OSError) -> str | None:
         return "no folder for temporary files can be written; set TMPDIR to a folder that has room, and run it again"
     if "AF_UNIX path too long" in str(error):  # of a socket between processes
         return f"the path of the temporary folder is too long ({folder}); set TMPDIR to a shorter one, say /tmp"
-    if error.filename and str(error.filename).startswith(folder + os.sep):
+    if error.errno in TEMP_DIR_ERRNOS and str(error.filename).startswith(folder + os.sep):
         problem = f"{error.filename}: {error.strerror}"
         return f"{problem}; set TMPDIR to a folder that exists, can be written and has room, and run it again"
     if error.errno not in ERRNO_REMEDIES:

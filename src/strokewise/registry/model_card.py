@@ -24,7 +24,7 @@ def version_card(state: PipelineState, reasons: Sequence[str], uri: str) -> str:
     sections = [
         str(state.metrics.get("sentence", "")),
         " ".join(reasons),
-        f"**Knows** {len(shapes)} classes: {_join_some(shapes)}.",
+        f"**Knows** {len(shapes)} classes: {_join_shapes(shapes)}.",
         f"**Trained on** {_training_text(state)}, and on no other drawing.",
         _recall_table(state.cnn.metrics.get("shapes", {})),
         f"**What it cannot do.** {LIMITS}",
@@ -51,6 +51,6 @@ def _recall_table(shapes: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(["| class | precision | recall | test paintings |", "|---|---|---|---|", *rows]) if rows else ""
 
 
-def _join_some(names: Sequence[str]) -> str:
+def _join_shapes(names: Sequence[str]) -> str:
     more = len(names) - MAX_LISTED_SHAPES
     return ", ".join(names[:MAX_LISTED_SHAPES]) + (f" and {more} more" if more > 0 else "")

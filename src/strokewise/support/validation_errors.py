@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-MAX_NAME_LENGTH = 80  # of what is quoted in a message
+MAX_QUOTED_LENGTH = 80  # of what is quoted in a message
 COMPARISONS = {"Ge": ("ge", "≥"), "Gt": ("gt", ">"), "Le": ("le", "≤"), "Lt": ("lt", "<")}
 BOUNDED_REPR = reprlib.Repr()
 BOUNDED_REPR.maxlevel, BOUNDED_REPR.maxstring, BOUNDED_REPR.maxother = 3, 58, 58
@@ -24,7 +24,7 @@ def describe_error(root: type[BaseModel], problem: Any) -> str:
     match problem["type"]:
         case "extra_forbidden":
             allowed = list(section_fields(section))
-            similar = difflib.get_close_matches(key[:MAX_NAME_LENGTH], allowed, n=1, cutoff=0.5)
+            similar = difflib.get_close_matches(key[:MAX_QUOTED_LENGTH], allowed, n=1, cutoff=0.5)
             hint = f"did you mean {similar[0]}?" if similar else f"allowed: {join_names(allowed)}"
             return f"{place} is unknown; {hint}"
         case "missing":
@@ -54,8 +54,8 @@ def format_value(value: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """Text in at most `MAX_NAME_LENGTH` characters, with an ellipsis where it was longer."""
-    return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 3] + "..."
+    """Text in at most `MAX_QUOTED_LENGTH` characters, with an ellipsis where it was longer."""
+    return text if len(text) <= MAX_QUOTED_LENGTH else text[: MAX_QUOTED_LENGTH - 3] + "..."
 
 
 def _section_at(root: type[BaseModel], keys: Sequence[str]) -> type[BaseModel]:
@@ -77,7 +77,7 @@ def _allowed_values(field: FieldInfo, given: object) -> str:
     choices = get_args(kind)
     if choices and not any(isinstance(choice, type) for choice in choices):
         similar = difflib.get_close_matches(
-            str(given)[:MAX_NAME_LENGTH] if isinstance(given, str) else "", [str(choice) for choice in choices], n=1
+            str(given)[:MAX_QUOTED_LENGTH] if isinstance(given, str) else "", [str(choice) for choice in choices], n=1
         )
         return f"one of {join_names(choices)}" + (f"; did you mean {similar[0]}?" if similar else "")
     bounds = [
