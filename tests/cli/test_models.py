@@ -2,11 +2,13 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -125,3 +127,31 @@ def test_export_replaces_no_pipe_and_follows_a_link(model: Path, run_cli: RunCli
     assert run_cli("export", "--onnx", str(tmp_path / "link"), "--model", str(model))[0] == 0
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == (model / "model.onnx").read_bytes()
+
+
+def test_control_characters_in_names_are_escaped_and_json_stays_json(
+    model: Path, drawing: Path, run_cli: RunCli
+) -> None:
+    name = "a\x1b[31m\n\u202eb"
+    folder = drawing.parent.rename(name)
+    (folder / "text.png").write_text("no picture")
+    words = ["predict", str(folder), "--model", str(model)]
+    _, table, errors = run_cli(*words)
+    for output in (table, errors):
+        assert r"a\x1b[31m\n\u202eb" in output
+        assert not {"\x1b", "\u202e"} & set(output)
+    assert len(table.splitlines()) == 1
+    answers = [json.loads(line) for line in run_cli(*words, "--json")[1].splitlines()]
+    assert {answer["path"] for answer in answers} == {f"{name}/circle.png", f"{name}/text.png"}
+
+
+@pytest.mark.slow
+def test_predict_prints_no_lines_of_libraries(model: Path, drawing: Path) -> None:
+    content = drawing.read_bytes()
+    text = struct.pack(">I", 3) + b"tEXta\0b" + bytes(4)  # with a wrong CRC, of which libpng warns
+    (drawing.parent / "warned.png").write_bytes(content[:33] + text + content[33:])
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(drawing)))[1].tobytes()
+    (drawing.parent / "cut.jpg").write_bytes(jpeg[:-40] + b"\xff\xd9")
+    words = [sys.executable, "-m", "strokewise", "predict", str(drawing.parent), "--model", str(model)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 3, "")
