@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import sys
-import tempfile
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,7 +11,7 @@ import typer
 import strokewise
 from strokewise.cli import importing, models, project, registry, stages
 from strokewise.errors import UserError, one_line, printable
-from strokewise.support import extras, signals
+from strokewise.support import extras, signals, temp_folder
 
 app = typer.Typer(
     name="strokewise",
@@ -31,8 +30,6 @@ ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other O
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
     errno.EBUSY: "unmount it, or mount the folder around it",
 }
-TEMP_DIR_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
-
 
 def _print_version(requested: bool) -> None:
     if requested:
@@ -87,15 +84,8 @@ def _exit_with(message: str, exit_code: int = UserError.exit_code) -> NoReturn:
 
 def _file_system_problem(error: OSError) -> str | None:
     """What is wrong and what helps; None if a user can do nothing about it."""
-    try:
-        folder = tempfile.gettempdir()
-    except FileNotFoundError:  # it has tried to write a file in each of its candidates
-        return "no folder for temporary files can be written; set TMPDIR to a folder that has room, and run it again"
-    if "AF_UNIX path too long" in str(error):  # of a socket between processes
-        return f"the path of the temporary folder is too long ({folder}); set TMPDIR to a shorter one, say /tmp"
-    if error.errno in TEMP_DIR_ERRNOS and str(error.filename).startswith(folder + os.sep):
-        problem = f"{error.filename}: {error.strerror}"
-        return f"{problem}; set TMPDIR to a folder that exists, can be written and has room, and run it again"
+    if problem := temp_folder.temp_folder_problem(error):
+        return problem
     if error.errno not in ERRNO_REMEDIES:
         return None
     cause = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

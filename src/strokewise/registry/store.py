@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from strokewise.errors import RegistryError, one_line
-from strokewise.support import atomic_io, file_lock
+from strokewise.support import atomic_io, file_lock, temp_folder
 from strokewise.support.mlflow_env import client_environment, errors_only
 from strokewise.support.paths import SCRATCH_DIR, project_root
 
@@ -265,6 +265,8 @@ def connect(create: bool = True) -> Iterator[Store]:
         except FileNotFoundError:
             raise  # a file of the pipeline, not of the store
         except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+            if isinstance(error, OSError) and temp_folder.temp_folder_problem(error):
+                raise  # the store is not to blame
             message = f"{address.display_name}: {one_line(_mask_secrets(str(error)))}"
             if not address.is_known:
                 raise RegistryError(f"MLflow cannot use {message}; set {URI_VARIABLE} right, or unset it") from None
