@@ -79,7 +79,7 @@ def test_version_is_printed(root: Path) -> None:
         (MemoryError("Unable to allocate 9 TiB"), 2),
         (OSError(12, "Cannot allocate memory"), 2),
         (OSError("AF_UNIX path too long"), 2),
-        (FileNotFoundError(2, "No such file", f"{tempfile.gettempdir()}/tmpab12cd34/x"), 2),
+        (FileNotFoundError(2, "No such file", f"{tempfile.gettempdir()}{os.sep}tmpab12cd34{os.sep}x"), 2),
         (UserError("a \x1b[31m \u202e b \x9b"), 2),
     ],
 )

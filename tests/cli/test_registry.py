@@ -1,9 +1,13 @@
 """The commands of the registry: register, history, rollback and promote."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from strokewise import doctor
 
 Project = Callable[..., Path]
 RunCli = Callable[..., tuple[int, str, str]]
@@ -45,3 +49,16 @@ def test_invalid_uri_exits_with_2(project: Project, run_cli: RunCli, monkeypatch
             2,
             True,
         )
+
+
+def test_control_characters_in_reasons_and_findings_are_escaped(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "a\x1b[31m\n\u202eb"
+    event = SimpleNamespace(at="2026-01-01T00:00:00", action="promoted", version=1, fingerprint="0", reason=text)
+    monkeypatch.setattr("strokewise.registry.versions.read_events", lambda: [event])
+    finding = doctor.Finding("store", "warn", text, text)
+    monkeypatch.setattr(doctor, "run_checks", lambda _: [finding])
+    assert run_cli("history")[1].endswith(r"a\x1b[31m\n\u202eb" + "\n")
+    assert run_cli("doctor")[1].count(r"a\x1b[31m\n\u202eb") == 2
+    assert json.loads(run_cli("doctor", "--json")[1])["findings"][0]["message"] == text

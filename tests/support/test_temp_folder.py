@@ -29,7 +29,7 @@ def test_error_in_a_temporary_file_is_recognised(tmp_path: Path) -> None:
 
 
 def test_error_elsewhere_is_not(tmp_path: Path) -> None:
-    for path in (f"{tmp_path}/project/mlflow.db", "data/model", f"{tmp_path}/tmp"):
+    for path in (f"{tmp_path}/project/mlflow.db", "data/model", str(tmp_path / "tmp")):
         assert temp_folder_problem(no_space(path)) is None
 
 

@@ -14,7 +14,7 @@ def temp_folder_problem(error: OSError) -> str | None:
     if "AF_UNIX path too long" in str(error):  # of a socket between processes
         return f"the path of the temporary folder is too long ({folder}); set TMPDIR to a shorter one, say /tmp"
     # A project may lie in the same folder, so what counts is the names that `tempfile` gives.
-    if re.search(rf"{re.escape(folder.rstrip(os.sep))}/tmp[a-z0-9_]{{8}}\b", str(error)):
+    if re.search(rf"{re.escape(folder.rstrip(os.sep))}{os.sep}tmp[a-z0-9_]{{8}}\b", str(error)):
         reason = f" ({error.strerror})" if error.strerror else ""
         return f"{folder} cannot hold temporary files{reason}; make room there or set TMPDIR, and run it again"
     return None
