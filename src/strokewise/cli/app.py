@@ -31,6 +31,7 @@ ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other O
     errno.EBUSY: "unmount it, or mount the folder around it",
 }
 
+
 def _print_version(requested: bool) -> None:
     if requested:
         typer.echo(f"strokewise {strokewise.__version__}")
