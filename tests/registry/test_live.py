@@ -112,3 +112,15 @@ def test_resumed_training_writes_its_history_anew(tmp_path: Path) -> None:
     history.append_epochs(tmp_path, [[2, *ROW]])
     assert (tmp_path / HISTORY_FILE).read_text() == history.history_csv([[1, *ROW], [2, *ROW]])
     history.append_epochs(SCRATCH_DIR / "not" / "there", [[1, *ROW]])  # an unwritable folder costs the live view only
+
+
+def test_system_metrics_are_logged_where_they_are_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    for wanted in ("", "true"):
+        monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", wanted)
+        with store.connect() as connection:
+            run = connection.client.create_run(connection.experiment() or "").info.run_id
+            with live._system_metrics(run):
+                time.sleep(2)
+            metrics = connection.client.get_run(run).data.metrics
+        assert ("system/cpu_utilization_percentage" in metrics) == bool(wanted)

@@ -67,10 +67,29 @@ def follow_training(folder: Path, trainer: int) -> None:
         with file_lock.exclusive_lock(folder / LIVE_LOCK), store.connect() as connection:
             run = _live_run(connection, training)
             if run is not None:
-                status = _log_epochs(connection, run, folder, trainer, training["training"]["epochs"])
+                with _system_metrics(run):
+                    status = _log_epochs(connection, run, folder, trainer, training["training"]["epochs"])
                 connection.client.set_terminated(run, status)
     except StoreUnavailable as error:
         _warn_not_live(str(error))
+
+
+@contextlib.contextmanager
+def _system_metrics(run: str) -> Iterator[None]:
+    """Log processor, memory and network of this machine where MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING asks for it."""
+    if os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").lower() not in ("true", "1"):
+        yield
+        return
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor: Any = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+        run, resume_logging=True, tracking_uri=store.store_address().uri
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def _read_training(folder: Path) -> Mapping[str, Any]:

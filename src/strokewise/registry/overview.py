@@ -65,6 +65,7 @@ def _view_state() -> dict[str, Any]:
         "compareRunSections": [
             {"uuid": key, "name": name, "display": True, "isReordered": False} for key, name in sections.items()
         ],
-        "orderByKey": "attributes.start_time",
+        "isAccordionReordered": True,  # else MLflow sorts the sections by name, between its own
+        "orderByKey": "metrics.`test/accuracy`",
         "orderByAsc": False,
     }
