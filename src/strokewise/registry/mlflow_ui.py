@@ -35,7 +35,7 @@ def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
     Raises RegistryError if the port is taken, the store cannot be opened or MLflow ends by itself.
     """
     address = store.store_address()
-    if address.is_server:
+    if address.is_server and address.is_known:
         echo(f"{store.URI_VARIABLE} names a server that has an interface of its own: open {address.display_name}")
         return
     bind_port(host, port).close()
