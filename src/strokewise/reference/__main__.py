@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +30,8 @@ MAX_BYTES = 700_000  # of model.onnx
 CARD = """# The reference model
 
 `model.onnx` comes with the package and answers where no champion is registered and no `data/model` is found. It is a
-CNN for these classes: {shapes}.
+CNN for these classes:
+{shapes}.
 
 **Trained on** {paintings:,} synthetic paintings of the outlines in `data/outlines` and on no drawing by a person:
 `params.yaml` with `{overrides}`.
@@ -110,7 +112,7 @@ def _card(root: Path) -> str:
         for of in [np.flatnonzero(test.labels == label)]
     ]
     return CARD.format(
-        shapes=", ".join(model.shapes),
+        shapes=textwrap.fill(", ".join(model.shapes), 119),
         paintings=count,
         overrides=" ".join(OVERRIDES),
         count=len(test.labels),
