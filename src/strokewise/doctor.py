@@ -311,14 +311,18 @@ def _count_shapes(folder: Path) -> int:
 
 def _connection_problem(uri: str) -> str:
     """Why no server accepts connections at `uri`, empty if one does; MLflow would take long to report it."""
-    parts = urlsplit(uri)
-    if parts.hostname is None:
-        return ""
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 5432)
     try:
-        socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT_S).close()
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a password with a slash; what it says would show the password
+        return "its address cannot be read: write special characters of a password as %2F and the like"
+    if host is None:
+        return ""
+    port = port or {"https": 443, "http": 80}.get(parts.scheme, 5432)
+    try:
+        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        return f"nobody answers at {parts.hostname}:{port} ({error.strerror or error})"
+        return f"nobody answers at {host}:{port} ({error.strerror or error})"
     return ""
 
 

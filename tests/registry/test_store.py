@@ -232,8 +232,9 @@ def test_interrupted_database_is_created_anew(number: signal.Signals, tmp_path: 
 @pytest.mark.parametrize(
     ("uri", "display_name"),
     [
-        ("http://me:p@ss@h:5000/mlflow", "http://h:5000/mlflow"),
-        ("postgresql+psycopg2://me:secret@h/d?password=secret", "postgresql+psycopg2://h/d"),
+        ("http://me:p@ss@h:5000/mlflow", "http://h:5000"),
+        ("http://me:p/a@h:5000", "http://h:5000"),
+        ("postgresql+psycopg2://me:secret@h/d?password=secret", "postgresql+psycopg2://h"),
         ("http://h:5000", "http://h:5000"),
     ],
 )
@@ -244,3 +245,43 @@ def test_password_is_not_printed(uri: str, display_name: str, monkeypatch: pytes
         lines: list[str] = []
         mlflow_ui.serve_ui("127.0.0.1", 5000, lines.append)
         assert lines == [f"MLFLOW_TRACKING_URI names a server that has an interface of its own: open {display_name}"]
+
+
+SECRET_ADDRESSES = [
+    "http://u:S3cr3t/hunter2@127.0.0.1:9",
+    "http://u:S3cr3t#hunter2@127.0.0.1:9",
+    "http://u:S3cr3t?hunter2@127.0.0.1:9/mlflow",
+    "https://u:S3cr3t@hunter2@127.0.0.1:9",
+    "http://127.0.0.1:9/?token=S3cr3t-hunter2",
+    "postgresql://u:S3cr3t/hunter2@127.0.0.1:9/d",
+    "postgresql+nodriver://u:S3cr3t-hunter2@127.0.0.1/d",
+    "mysql://u:S3cr3t%2Fhunter2@127.0.0.1:9/d?password=hunter2",
+    "foo://u:S3cr3t-hunter2@127.0.0.1",
+    "u:S3cr3t-hunter2@127.0.0.1:9",
+    "http://u:S3cr3t-hunter2@[::1",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_PASSWORD"])
+@pytest.mark.parametrize("address", SECRET_ADDRESSES)
+def test_no_command_prints_or_keeps_a_secret(
+    address: str,
+    variable: str,
+    project: Callable[..., Path],
+    run_cli: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = project()
+    if variable == "MLFLOW_TRACKING_PASSWORD":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "u")
+        address = "S3cr3t-hunter2"
+    monkeypatch.setenv(variable, address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for words in (["register"], ["history"], ["doctor"], ["predict", "--model", "champion", "x.png"]):
+        _, stdout, stderr = run_cli(*words)
+        assert "S3cr3t" not in stdout + stderr, words
+        assert "hunter2" not in stdout + stderr, words
+    kept = [path for path in root.rglob("*") if path.is_file() and path.suffix in (".json", ".lock", ".yaml", ".csv")]
+    assert not [path for path in kept if b"S3cr3t" in path.read_bytes() or b"hunter2" in path.read_bytes()]

@@ -35,6 +35,8 @@ KNOWN_SCHEMES = ("sqlite", "file", "http", "https", "postgresql", "mysql", "mssq
 SQL_SCHEMES = ("postgresql", "mysql", "mssql")
 DRIVER_PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
 """Modules of database drivers whose package has another name."""
+MIN_SECRET_LENGTH = 3  # characters: what is shorter would be found anywhere
+SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 SQLITE_MAGIC = b"SQLite format 3\0"
 SERVER_DEADLINE_S = 120.0  # for all calls of a connection to a server; CLIENT_ENVIRONMENT limits each single one
 
@@ -60,7 +62,7 @@ class StoreAddress:
     @property
     def display_name(self) -> str:
         """The store as it may be printed, without user and password."""
-        return self.database.name if self.database else _mask_secrets(self.uri)
+        return self.database.name if self.database else _mask_uri(self.uri)
 
     def change_stamp(self) -> list[int] | None:
         """Numbers that change with every change of the database; None if changes cannot be detected.
@@ -180,16 +182,21 @@ def store_address() -> StoreAddress:
     if scheme not in KNOWN_SCHEMES and (re.match(r"[a-z][a-z0-9+.-]*://", uri) or scheme.startswith("databricks")):
         return StoreAddress(uri, database=None, artifacts=None, is_known=False)
     raise RegistryError(
-        f"{URI_VARIABLE} is {_mask_secrets(uri)!r}; it must be a server (http://host:port) or a database "
+        f"{URI_VARIABLE} is {_mask_uri(uri)!r}; it must be a server (http://host:port) or a database "
         "(sqlite:///file.db, postgresql://…): set it right, or unset it to use this project's own mlflow.db"
     )
 
 
 def registry_uri() -> str | None:
-    """`MLFLOW_REGISTRY_URI`, if it names another store than `MLFLOW_TRACKING_URI`; an SQLite path is absolute."""
+    """`MLFLOW_REGISTRY_URI`, if it names another store than `MLFLOW_TRACKING_URI`; an SQLite path is absolute.
+
+    Raises RegistryError if it is no address.
+    """
     uri = os.environ.get(REGISTRY_URI_VARIABLE, "").strip().rstrip("/")
     if uri.startswith("sqlite:///"):
         uri = f"sqlite:///{project_root() / uri.removeprefix('sqlite:///')}"
+    if uri.lower().startswith(("http:", "https:")) and not _uri_hostname(uri):
+        raise RegistryError(f"{REGISTRY_URI_VARIABLE} is {_mask_uri(uri)!r}; it must be a server or a database")
     return uri if uri and uri != store_address().uri else None
 
 
@@ -255,8 +262,9 @@ def connect(create: bool = True) -> Iterator[Store]:
             from mlflow.exceptions import MlflowException
             from requests.exceptions import RequestException
             from sqlalchemy.exc import SQLAlchemyError
-        if address.database is None and address.artifacts is not None:
-            _check_driver(address)
+        for uri in filter(None, (address.uri, registry_uri())):
+            if uri.partition(":")[0].partition("+")[0].lower() in SQL_SCHEMES:
+                _check_driver(uri)
         try:
             with errors_only():
                 if address.database:
@@ -273,22 +281,22 @@ def connect(create: bool = True) -> Iterator[Store]:
             raise StoreUnavailable(message) from error
 
 
-def _check_driver(address: StoreAddress) -> None:
+def _check_driver(uri: str) -> None:
     """Raises RegistryError if SQLAlchemy cannot load the database driver that the URI names; connects to nothing."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import ArgumentError
 
     try:
-        create_engine(address.uri).dispose()
+        create_engine(uri).dispose()
     except ModuleNotFoundError as error:
         package = DRIVER_PACKAGES.get(str(error.name), str(error.name))
         raise RegistryError(
-            f"{address.display_name} needs the database driver {error.name}, which is not installed: run"
+            f"{_mask_uri(uri)} needs the database driver {error.name}, which is not installed: run"
             f" `pip install '{package}'`"
         ) from None
     except (ArgumentError, ValueError) as error:  # an unknown dialect or driver, a malformed URI
         raise RegistryError(
-            f"{address.display_name} is no URI of a database: {one_line(_mask_secrets(str(error)))}"
+            f"{_mask_uri(uri)} is no URI of a database: {one_line(_mask_secrets(str(error)))}"
         ) from None
 
 
@@ -323,5 +331,27 @@ def _check_artifact_root(location: str, artifacts: Path) -> None:
 
 
 def _mask_secrets(text: str) -> str:
-    """Remove user, password and query (which can hold a password) from every URI in a text."""
-    return re.sub(r"(?<=://)[^/\s]*@|(?<=\w)\?\S*=\S*", "", text)
+    """Leave of every address in a text its scheme, host and port, and nothing of user, password, path or query.
+
+    What the environment holds is replaced as it is, whatever characters a password has; other addresses are searched.
+    """
+    secrets = [os.environ.get(variable, "").strip() for variable in SECRET_VARIABLES]
+    for variable in (URI_VARIABLE, REGISTRY_URI_VARIABLE):
+        uri = os.environ.get(variable, "").strip()
+        if "@" in uri or "?" in uri:
+            text = text.replace(uri, _mask_uri(uri))
+        credentials = uri.partition("://")[2].rpartition("@")[0]
+        password = credentials.partition(":")[2]
+        secrets += [credentials, password, *re.split(r"[/?#@:%]", password), *re.findall(r"[?&][^=&]*=([^&]+)", uri)]
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) >= MIN_SECRET_LENGTH else text
+    return re.sub(r"\b[A-Za-z][\w+.-]*://[^\s'\"<>]*", lambda match: _mask_uri(match[0]), text)
+
+
+def _mask_uri(uri: str) -> str:
+    """The scheme, host and port of an address; a path of this machine stays as it is."""
+    scheme, separator, rest = uri.rpartition("://") if "://" not in uri else uri.partition("://")
+    if scheme.partition("+")[0] in ("sqlite", "file", "models", "runs"):
+        return uri
+    host = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    return f"{scheme}{separator}{host}"
