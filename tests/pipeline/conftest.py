@@ -111,7 +111,7 @@ def _store_content(client: Any) -> dict[str, Any]:
         return re.sub(r'"at": "[^"]*"', "", tags.pop("decision")) + json.dumps(tags)
 
     def lasting(tags: dict[str, str]) -> dict[str, str]:
-        changing = {"complete", "commit", "dirty"}
+        changing = {"complete", "commit", "dirty", "training", "training_seconds"}
         return {k: v for k, v in sorted(tags.items()) if not k.startswith("mlflow.") and k not in changing}
 
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
