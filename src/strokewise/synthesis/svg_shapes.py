@@ -1,4 +1,4 @@
-"""Shapes of SVG (path, rect, circle, ellipse, line, polyline, polygon) → paths, polylines, and what is told of them.
+"""Shapes of SVG (path, rect, circle, ellipse, line, polyline, polygon) → polylines, marker vertices, backgrounds.
 
 svgelements parses path data; everything else stands here.
 """
