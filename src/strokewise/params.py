@@ -41,6 +41,8 @@ class HandStrengths(Section):
     """Displacement of corners."""
     bow: Strength
     """Curvature of straight edges."""
+    lumps: Strength
+    """Lumps, flat sides and dents of smooth outlines."""
     rounding: Strength
     """Rounded corners."""
     start: Strength
@@ -50,7 +52,9 @@ class HandStrengths(Section):
     overshoot: Strength
     """Strokes that miss each other at a corner, beyond it or short of it."""
     closing: Strength
-    """Ends that overlap, leave a gap or fly off."""
+    """Ends that overlap, leave a gap, curl or fly off."""
+    sketching: Strength
+    """The outline gone over again and again without lifting the pen."""
     loops: Strength
     """Loops and cut corners where the pen turns without being lifted."""
     hooks: Strength
@@ -59,6 +63,8 @@ class HandStrengths(Section):
     """Slow wandering along the stroke."""
     tremor: Strength
     """Fast shaking."""
+    mouse: Strength
+    """Steps of a coarse grid, and straight pieces between few points, as of a mouse or trackpad."""
 
 
 class InkStrengths(Section):
@@ -75,13 +81,15 @@ class InkStrengths(Section):
     bleeding: Strength
     """Ink that runs into the paper."""
     fill: Strength
-    """Solid, hatched and scribbled-in shapes."""
+    """Solid, hatched and scribbled-in shapes, with an outline or without."""
     paper: Strength
     """Lined, squared, photographed, grey and dark paper."""
     colour: Strength
     """Coloured ink and paper."""
     strays: Strength
-    """Stray marks, and a line of a neighbouring drawing at the edge."""
+    """Stray marks, and a line of a neighbouring drawing or bits of writing at the edge."""
+    connectors: Strength
+    """Lines that touch a closed shape from outside, as in a diagram."""
 
 
 class GenerateParams(Section):
@@ -151,6 +159,8 @@ class TrainParams(Section):
     """Share of the steps in which the learning rate rises; then it falls to zero."""
     label_smoothing: float = Field(ge=0, lt=1)
     """Probability that the target gives to the other shapes."""
+    other_prior: float = Field(gt=0, lt=1)
+    """How likely a drawing is none of the shapes before it is seen, however many of the paintings are."""
     ema_decay: float = Field(ge=0, lt=1)
     """Decay per step of the exponential moving average of the weights; the average is the model."""
     augment_strength: float = Field(ge=0, le=2)

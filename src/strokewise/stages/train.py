@@ -108,12 +108,13 @@ def train(
                 if context.is_main:
                     training_times.record_start(training_digest)
                     _announce(model_config, state.history, on_start)
-                limits = augment_limits(training_set.factors, train_split.labels, training_set.num_drawings)
+                limits = augment_limits(training_set.factors, train_split.pictures, training_set.num_drawings)
+                priors = trainer.shape_priors(train_split.shapes, config.other_prior)
                 with _explain_memory_errors():
                     trainer.fit(
                         state,
                         config,
-                        DeviceDataset.of(train_split.pictures, train_split.labels, context, limits),
+                        DeviceDataset.of(train_split.pictures, train_split.labels, context, limits, priors),
                         DeviceDataset.of(validation.pictures, validation.labels, context),
                         context,
                         on_step=_checkpoint_callback(state, scratch, training_digest, context),

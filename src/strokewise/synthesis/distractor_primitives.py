@@ -21,6 +21,16 @@ LETTERS = {  # strokes on a grid of 4 × 6, each point as "xy"; letters that res
     "2": "01 20 41 06 46", "3": "00 40 23 44 26 05", "4": "36 30 04 44", "5": "40 00 03 33 44 26 06", "7": "00 40 16",
     "?": "01 20 41 23 24", "h": "00 06,03 22 43 46", "k": "00 06,32 04 36", "m": "06 02,03 12 23 26,23 32 43 46",
 }  # fmt: skip
+CURVED_LETTERS = {  # smooth strokes on a grid of 9 × 9
+    "a": "62 42 24 26 48 66,62 66 78", "b": "20 28,25 44 65 67 48 28", "d": "60 68,65 44 25 27 48 67",
+    "e": "25 65 53 33 24 26 48 68", "f": "61 40 32 38,14 54", "g": "63 43 25 46 64,63 67 49 28",
+    "n": "23 28,25 44 63 68", "p": "23 29,24 44 65 47 27", "q": "63 69,64 43 25 47 66", "r": "23 28,25 43 63",
+    "s": "63 43 24 45 66 58 27", "t": "41 47 58 67,24 64", "u": "23 26 48 66,63 68", "w": "13 27 45 67 83",
+    "y": "23 46,63 29", "z": "23 63 28 68", "6": "61 32 25 27 48 67 65 44 26", "9": "62 41 22 24 45 64 62 68",
+    "&": "78 32 31 50 52 25 26 48 76", "{": "60 41 43 24 45 47 68", "}": "20 41 43 64 45 47 28",
+    "?": "23 31 51 63 45 46,48 49", "!": "40 46,48 49", "#": "31 28,61 58,13 83,16 86", "$": "63 43 24 45 66 58 27,41 49",
+    "delete": "18 54 71 51 45 68", "insert": "08 32 48 72 78",
+}  # fmt: skip
 
 
 def ellipse_arc(centre: complex, rx: float, ry: float, start: float, stop: float) -> Points:
@@ -43,24 +53,30 @@ def scribble(rng: Rng) -> Polylines:
 
 
 def letters(rng: Rng) -> Polylines:
-    """One to three letters or digits."""
+    """One to four letters, digits or marks, as in a short word."""
     lines: Polylines = []
-    for position in range(int(rng.choice([1, 1, 1, 2, 3]))):
-        letter = LETTERS[list(LETTERS)[int(rng.integers(len(LETTERS)))]]
+    curved = rng.random() < 0.6
+    glyphs, width = (CURVED_LETTERS, 8.0) if curved else (LETTERS, 5.5)
+    for position in range(int(rng.choice([1, 1, 1, 2, 3, 4]))):
+        letter = glyphs[list(glyphs)[int(rng.integers(len(glyphs)))]]
         for stroke in letter.split(","):
-            points = np.array([complex(int(xy[0]) + 5.5 * position, int(xy[1])) for xy in stroke.split()])
-            lines += [(_catmull_rom(points) if rng.random() < 0.3 and len(points) > 3 else points, False)]
+            points = np.array([complex(int(xy[0]) + width * position, int(xy[1])) for xy in stroke.split()])
+            smooth = rng.random() < (0.85 if curved else 0.3) and len(points) > 3
+            lines += [(_catmull_rom(points) if smooth else points, False)]
     return lines
 
 
 def marks(rng: Rng) -> Polylines:
-    """One to four slightly bent lines, one below the other."""
+    """One to four slightly bent lines, one below the other, often equally long."""
     lines: Polylines = []
+    equal, gap = rng.random() < 0.5, float(rng.uniform(0.3, 1.2))
+    start, chord = 0j, 1 + 0j
     for row in range(int(rng.integers(1, 5))):
-        start = complex(rng.uniform(-0.6, 0.6), 1.2 * row)
-        chord = complex(rng.uniform(0.3, 1), rng.uniform(-0.4, 0.4))
+        if row == 0 or not equal:
+            start = complex(rng.uniform(-0.6, 0.6), 0)
+            chord = complex(rng.uniform(0.3, 1), rng.uniform(-0.4, 0.4))
         t = np.linspace(0, 1, 12)
-        lines += [(start + chord * (t + 1j * rng.normal(0, 0.15) * 4 * t * (1 - t)), False)]
+        lines += [(start + gap * row * 1j + chord * (t + 1j * rng.normal(0, 0.08) * 4 * t * (1 - t)), False)]
     return lines
 
 
@@ -211,8 +227,8 @@ def _catmull_rom(knots: Points) -> Points:
 
 PRIMITIVES: dict[str, tuple[Callable[[Rng], Polylines], float]] = {
     "scribble": (scribble, 2),
-    "letters": (letters, 2),
-    "marks": (marks, 1.5),
+    "letters": (letters, 5),
+    "marks": (marks, 2.5),
     "zigzag": (zigzag, 1),
     "wave": (wave, 1),
     "spiral": (spiral, 1),
@@ -224,7 +240,7 @@ PRIMITIVES: dict[str, tuple[Callable[[Rng], Polylines], float]] = {
     "cone": (cone, 1),
     "pyramid": (pyramid, 1),
     "eight": (eight, 0.7),
-    "angle": (angle, 1.5),
+    "angle": (angle, 3),
     "curve": (open_arc, 1),
     "grid": (grid, 1.5),
     "flower": (flower, 0.7),

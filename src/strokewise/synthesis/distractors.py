@@ -88,7 +88,7 @@ def several(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
 def nested(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:
     """A shape inside another."""
     outer, inner = sampler.sample(rng), sampler.sample(rng)
-    return outer + _transform_edges(inner, float(rng.uniform(0.3, 0.55)), 0.25 * rng.random() * _random_direction(rng))
+    return outer + _transform_edges(inner, float(rng.uniform(0.25, 0.45)), 0.25 * rng.random() * _random_direction(rng))
 
 
 def struck(sampler: ShapeSampler, rng: np.random.Generator) -> list[EdgeList]:

@@ -10,7 +10,7 @@ from typing import Annotated, get_type_hints
 
 import numpy as np
 
-HAND_UNIFORMS = 8  # the random numbers that matter most; the caller may spread them evenly over its paintings
+HAND_UNIFORMS = 10  # the random numbers that matter most; the caller may spread them evenly over its paintings
 MAX_DISTORTIONS = {
     "slant": 0.7,
     "corners": 0.16,
@@ -19,6 +19,8 @@ MAX_DISTORTIONS = {
     "rounding": 1.4,
     "loops": 0.3,
     "drift": 0.08,
+    "lumps": 0.1,
+    "dent": 0.3,
 }
 """The limit of each parameter that distorts a drawing."""
 MAX_TOTAL_DISTORTION = 1.4
@@ -48,20 +50,29 @@ class HandParams:
     corners: Annotated[float, "standard deviation of a corner's displacement"]
     bow: Annotated[float, "standard deviation of the rise of an edge, in lengths of the edge"]
     pinch: Annotated[float, "rise that all edges share, in lengths of the edge: positive outward, negative inward"]
+    lumps: Annotated[float, "standard deviation of the lumps of smooth closed strokes, as a share of the radius"]
+    dent: Annotated[float, "depth of one dent in each smooth closed stroke, share of its radius; negative for a bulge"]
     rounding: Annotated[float, "how far, in points, the movement runs ahead into the next edge"]
     start: Annotated[
         float, "where a closed stroke begins: share of its corners before that, or of its points if `between`"
     ]
     between: Annotated[bool, "a closed stroke begins between two corners; with a gap, late enough to spare the corner"]
     backwards: Annotated[bool, "every stroke is drawn in reverse, so a closed one ends at `start`"]
-    lifting: Annotated[float, "probability of lifting the pen at a corner"]
+    lifting: Annotated[float, "probability of lifting the pen at a corner; not where `rounds` are drawn"]
     overshoot: Annotated[float, "how far strokes miss the corner at which the pen is lifted"]
     closing: Annotated[float, "share of the outline drawn twice at its end; negative where it was left open"]
+    curl: Annotated[float, "how far the end of a stroke curls towards the middle, as a share of the way; negative away"]
+    rounds: Annotated[int, "how often the outline is gone over again without lifting the pen"]
+    apart: Annotated[float, "how far these rounds lie apart"]
+    spiral: Annotated[float, "how much nearer to the middle each round is drawn, as a share of the way"]
+    coil: Annotated[float, "radius of small loops all along the rounds"]
     flight: Annotated[float, "how far a stroke comes in straight from outside, or goes on straight, at an end"]
     loops: Annotated[float, "size of the loops (or cut corners) where the pen turns without being lifted"]
     hooks: Annotated[float, "size of the hook where the pen lands or leaves"]
     drift: Annotated[float, "strength of the slow wandering: its standard deviation in x and in y is 1.2 times this"]
     tremor: Annotated[float, "strength of the quick shaking: its standard deviation in x and in y is 1.35 times this"]
+    grid: Annotated[float, "spacing of the coarse grid that a mouse moves on; 0 none"]
+    reports: Annotated[float, "distance between the points that a trackpad reports, joined by straight lines; 0 all"]
 
 
 RULER = HandParams(**{name: kind() for name, kind in get_type_hints(HandParams).items()} | {"stretch": 1.0})
@@ -87,10 +98,10 @@ def sample_hand_params(
         turn: Degrees either way that it allows.
         mirror: Whether it may be flipped.
     """
-    n = rng.standard_normal(8).tolist()
-    u = rng.random(14).tolist()
-    exponential = [-math.log1p(-value) for value in u[:8]]  # mostly small, occasionally large
-    haste = 0.25 + 1.8 * uniforms[2] ** 1.8
+    n = rng.standard_normal(12).tolist()
+    u = rng.random(26).tolist()
+    exponential = [-math.log1p(-value) for value in u[:8] + u[14:17]]  # mostly small, occasionally large
+    haste = 0.4 + 1.8 * uniforms[2] ** 1.4
     rare = uniforms[4]  # low: flight, middle: loops, high: hooks; seldom two of them in one painting
     distortions = _limit_distortion(
         {
@@ -101,8 +112,14 @@ def sample_hand_params(
             "rounding": haste * 0.4 * (0.3 + exponential[4]),
             "loops": haste * 0.1 * exponential[7],
             "drift": haste * 0.02 * math.exp(0.4 * n[6]),
+            "lumps": haste * 0.035 * (0.2 + exponential[8]),
+            "dent": haste * 0.1 * n[8] * (u[17] < 0.35),
         }
     )
+
+    sketched = uniforms[8] < 0.13 * knobs["sketching"]
+    by_mouse = uniforms[9] < 0.13 * knobs["mouse"]
+    closing = _sample_closing(knobs["closing"] * (0.5 + 0.5 * haste), n[7], uniforms[6])
 
     def distortion(name: str, knob: str) -> float:
         return _clamp(knobs[knob] * distortions[name], MAX_DISTORTIONS[name])
@@ -119,6 +136,8 @@ def sample_hand_params(
         corners=distortion("corners", "corners"),
         bow=distortion("bow", "bow"),
         pinch=min(0.08, distortion("pinch", "bow")),
+        lumps=distortion("lumps", "lumps"),
+        dent=distortion("dent", "lumps"),
         rounding=distortion("rounding", "rounding"),
         start=u[10] * (u[11] < knobs["start"]),
         between=u[12] < 0.3 * knobs["start"],
@@ -127,13 +146,39 @@ def sample_hand_params(
         overshoot=min(
             0.45, knobs["overshoot"] * haste * 0.05 * (0.4 + exponential[5]) * (5.0 if uniforms[7] < 0.2 else 1)
         ),
-        closing=_sample_closing(knobs["closing"] * (0.5 + 0.5 * haste), n[7], uniforms[6]),
-        flight=min(1.0, knobs["closing"] * 0.55 * exponential[6]) * (0.35 * knobs["closing"] > rare),
+        closing=closing,
+        curl=_clamp(knobs["closing"] * (0.25 + 0.3 * exponential[9]) * (1 if u[18] < 0.75 else -0.5), 0.8)
+        * (closing > 0.04 and u[19] < 0.4),
+        rounds=(1 + int(5 * u[20] ** 1.6)) * sketched,
+        apart=min(0.2, knobs["sketching"] * (0.02 + 0.05 * exponential[10])) * sketched,
+        spiral=min(0.35, knobs["sketching"] * (0.06 + 0.24 * u[21])) * (sketched and u[22] < 0.3),
+        coil=min(0.15, knobs["sketching"] * (0.03 + 0.09 * u[21])) * (sketched and u[22] > 0.88),
+        flight=min(1.0, knobs["closing"] * 0.55 * exponential[6]) * (0.45 * knobs["closing"] > rare),
         loops=distortion("loops", "loops") * (0.2 * knobs["loops"] > abs(rare - 0.5)),
         hooks=min(0.25, knobs["hooks"] * 0.13 * u[9]) * (0.35 * knobs["hooks"] > 1 - rare),
         drift=distortion("drift", "drift"),
         tremor=min(0.02, knobs["tremor"] * 0.003 * math.exp(0.6 * n[0])),
+        grid=min(0.12, knobs["mouse"] * (0.02 + 0.06 * u[23])) * (by_mouse and u[24] < 0.7),
+        reports=min(0.6, knobs["mouse"] * (0.1 + 0.35 * u[25])) * (by_mouse and u[24] > 0.6),
     )
+
+
+def reachable_limits(
+    knobs: Mapping[str, float], *, stretch: tuple[float, float], turn: float, mirror: bool
+) -> dict[str, float | bool]:
+    """How far a painting with these knobs may be stretched, turned and mirrored, under the names of their columns.
+
+    Args:
+        knobs: Each knob of `params.HandStrengths`.
+        stretch, turn, mirror: What the shape allows, as for `sample_hand_params`.
+    """
+    low, high = (bound ** min(1.0, knobs["stretch"]) for bound in stretch)
+    return {
+        "min_stretch": low,
+        "max_stretch": high,
+        "max_turn": turn * min(1.0, knobs["turn"]),
+        "mirrorable": mirror and knobs["turn"] > 0,
+    }
 
 
 def _limit_distortion(distortions: dict[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ The counterpart of `hand_params.py` for ink and paper. Only local details stay r
 marks and of gaps in a line, the jitter of a hatching, the pattern of sensor noise.
 """
 
+import bisect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ import numpy as np
 MIN_PAINTING_SIDE = 38.0  # pixels, longest side of the smallest painting; on a small canvas at most 0.3 of it
 MIN_RULE_SPACING = 6.0  # pixels between two rules
 MAX_INK_LEVEL = 150.0  # highest level of a colour channel of ink: brighter would not look like ink
-FILLS = ("none", "solid", "hatched", "scribbled")
+FILLS = ("none", "solid", "hatched", "zigzag", "crosshatched", "scrawled", "spiral", "circling")
+HATCHINGS = ("hatched", "zigzag", "crosshatched")  # the fillings by straight lines, which have an angle
+FILL_BOUNDS = (2.0, 3.5, 6.5, 7.5, 9.5, 10.5, 11.5)  # of the parts of a range that stand for a filling each: its frequency
 PAPERS = ("plain", "lined", "squared", "photographed")
-INK_UNIFORMS = 4  # numbers for what matters most, which the caller may stratify over its paintings
-INK_DRAWS = 41  # numbers drawn for everything else
+INK_UNIFORMS = 5  # numbers for what matters most, which the caller may stratify over its paintings
+INK_DRAWS = 49  # numbers drawn for everything else
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,11 @@ class InkParams:
     bleeding: Annotated[float, "standard deviation of the ink's blur in pen widths; no effect up to 0.3 pixels"]
     fill: Annotated[str, "kind of filling"]
     shade: Annotated[float, "strength of the filling relative to the outline"]
-    hatch_angle: Annotated[float, "angle of the filling's lines in degrees, clockwise from the right"]
-    hatch_apart: Annotated[float, "spacing of the filling's lines / shorter side; at least 2.2 pen widths and 3 pixels"]
-    hatch_over: Annotated[bool, "whether the filling's lines run a little over the outline"]
+    fill_angle: Annotated[float, "angle of the filling's straight lines in degrees, clockwise from the right"]
+    fill_apart: Annotated[float, "spacing of the filling's lines / shorter side; at least 1.6 pen widths and 3 pixels"]
+    fill_reach: Annotated[float, "how far the filling's lines reach: 1 to the rim, less short of it, more over it"]
+    fill_jitter: Annotated[float, "irregularity of the filling's lines, as a share of their spacing"]
+    outlined: Annotated[bool, "whether the outline is drawn; only a filled shape may lack it"]
     paper: Annotated[str, "kind of paper"]
     light: Annotated[int, "grey level of the paper (of the ink if `inverted`) before cast, ruling, shadow and grain"]
     dark: Annotated[int, "grey level of the ink (of the paper if `inverted`) before tint, ruling, shadow and grain"]
@@ -58,10 +63,12 @@ class InkParams:
     grain: Annotated[float, "standard deviation of sensor noise in levels, before rounding and clipping to 0..255"]
     strays: Annotated[int, "maximum number of stray marks; none starts within two pen widths of the drawing's box"]
     neighbour: Annotated[bool, "whether a line of a neighbouring drawing enters at the edge, where there is room"]
+    writing: Annotated[bool, "whether bits of writing stand at the edge, where there is room"]
+    connectors: Annotated[int, "number of lines that touch the drawing from outside"]
 
 
 def sample_ink_params(
-    knobs: Mapping[str, float], uniforms: list[float], canvas: int, fillable: bool, rng: np.random.Generator
+    knobs: Mapping[str, float], uniforms: list[float], canvas: int, closed: bool, rng: np.random.Generator
 ) -> InkParams:
     """Sample how one painting is inked.
 
@@ -70,17 +77,18 @@ def sample_ink_params(
 
     Args:
         knobs: Strength of each of `params.InkStrengths`: 0 none, 1 as people's pens and papers are.
-        uniforms: `INK_UNIFORMS` numbers from [0, 1): pen width, filling, paper and size.
+        uniforms: `INK_UNIFORMS` numbers from [0, 1): pen width, filling, paper, size and connectors.
         canvas: Width and height of the painting in pixels.
-        fillable: Whether the drawing has areas that may be filled.
+        closed: Whether the drawing has areas that may be filled, and a rim that a connector may touch.
         rng: Source of the other `INK_DRAWS` numbers.
     """
     u = iter(rng.random(INK_DRAWS).tolist()).__next__  # each is drawn and used once, whether or not it has an effect
     min_size = min(0.3, MIN_PAINTING_SIDE / canvas)
     place, paper_strength = min(1.0, knobs["place"]), min(1.0, knobs["paper"])
-    kind, hatch_over = FILLS[1 + int(3 * u())], u() < 0.4
-    fill = kind if fillable and uniforms[1] < 0.15 * knobs["fill"] else "none"
-    filled, hatched = fill != "none", fill in ("hatched", "scribbled")
+    kind = FILLS[1 + bisect.bisect_right(FILL_BOUNDS, u() * FILL_BOUNDS[-1])]
+    fill = kind if closed and uniforms[1] < 0.17 * knobs["fill"] else "none"
+    filled, by_lines = fill != "none", fill not in ("none", "solid")
+    loose, bare = u(), by_lines and fill not in ("scrawled", "circling") and u() < 0.2
     kind, ruled_photograph = PAPERS[1 + int(3 * u())], u() < 0.25
     paper = kind if uniforms[2] < 0.35 * paper_strength else "plain"
     photographed, squared = paper == "photographed", paper == "squared"
@@ -100,10 +108,12 @@ def sample_ink_params(
         breaks=min(6, int(1 + 4 * knobs["breaks"] * u())) * (u() < 0.08 * knobs["breaks"]),
         bleeding=min(0.5, knobs["bleeding"] * 0.3 * u()) * (u() < 0.5),
         fill=fill,
-        shade=(1.0 - 0.7 * u() * (u() < 0.5)) * filled,
-        hatch_angle=180 * u() * hatched,
-        hatch_apart=(0.06 + 0.12 * u()) * hatched,
-        hatch_over=hatch_over and hatched,
+        shade=1.0 if by_lines else (1.0 - 0.7 * u() * (u() < 0.5)) * filled,
+        fill_angle=180 * u() * (fill in HATCHINGS),
+        fill_apart=(0.04 + 0.16 * u()) * (0.5 if bare else 1.0) * by_lines,
+        fill_reach=(1.0 + (0.55 * (u() - 0.65) * min(2.0, knobs["fill"])) * (loose > 0.3)) * by_lines,
+        fill_jitter=min(1.5, knobs["fill"] * 0.4 * -math.log1p(-loose)) * by_lines,
+        outlined=not bare,
         paper=paper,
         light=255 - round(paper_strength * 60 * u()) * (u() < 0.6),
         dark=dark,
@@ -115,8 +125,8 @@ def sample_ink_params(
         tint_red=tint[0],
         tint_green=tint[1],
         tint_blue=tint[2],
-        ruling=(0.04 + 0.16 * u()) * ruled,
-        ruling_apart=max(0.06 + 0.14 * u(), MIN_RULE_SPACING / canvas) * ruled,
+        ruling=(0.04 + 0.22 * u()) * ruled,
+        ruling_apart=max(0.06 + 0.4 * u() ** 2, MIN_RULE_SPACING / canvas) * ruled,
         ruling_x=u() * squared,
         ruling_y=u() * ruled,
         shadow_top_left=shadow * u(),
@@ -126,4 +136,6 @@ def sample_ink_params(
         grain=3.0 * u() * photographed,
         strays=int(1 + 3 * u()) * (u() < 0.05 * knobs["strays"]),
         neighbour=u() < 0.03 * knobs["strays"],
+        writing=u() < 0.03 * knobs["strays"],
+        connectors=int(1 + 3 * u() ** 2) * (closed and uniforms[4] < 0.07 * knobs["connectors"]),
     )

@@ -9,7 +9,7 @@ A pure function of its arguments. The only module that knows all three layers: o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, get_type_hints
+from typing import Annotated, TypedDict, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +21,31 @@ from strokewise.synthesis.hand_params import HandParams
 from strokewise.synthesis.ink_params import InkParams
 from strokewise.synthesis.outlines import Catalogue
 
-DISTRACTOR_TURNS = 2  # paintings of `other` for one of each shape: two dozen kinds of doodles share them
+DISTRACTOR_TURNS = 3  # paintings of `other` for one of each shape: two dozen kinds of doodles share them
 HYPERCUBE_SIZE = 24  # paintings of a shape over which each number of a Latin hypercube is spread
 HYPERCUBE_DIMENSIONS = 1 + hand_params.HAND_UNIFORMS + ink_params.INK_UNIFORMS
 SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "preview": 3}
 Factor = float | int | str | bool
 
 
+class Allowance(TypedDict):
+    """What a variant allows: see `outlines.Outline`."""
+
+    stretch: tuple[float, float]
+    turn: float
+    mirror: bool
+
+
 @dataclass(frozen=True)
 class Subject:
-    """What is painted; every field is a column of the data set, and its text is on the dataset card."""
+    """What is painted, and how far it may be changed; every field is a column of the data set, and its text is on the dataset card."""
 
     variant: Annotated[str, "which of the shape's outlines, or the kind of doodle"]
     contains: Annotated[str, "the shapes that a doodle is made of, in the order of drawing, with a + between"]
+    min_stretch: Annotated[float, "the least `stretch` that a painting of this variant may have"]
+    max_stretch: Annotated[float, "the largest"]
+    max_turn: Annotated[float, "the largest `turn` that it may have, either way"]
+    mirrorable: Annotated[bool, "whether it may be `mirrored`"]
 
 
 FACTOR_ANNOTATIONS = {
@@ -68,25 +80,24 @@ def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, 
     is_distractor = catalogue.shapes[label] == OTHER
     if is_distractor:
         distractor = distractors.sample_distractor(catalogue, variant, rng)
-        subject, strokes = Subject(distractor.kind, distractor.contains), distractor.strokes
-        stretch, turn = (0.5, 2.0), distractors.MAX_TURN_DEG.get(distractor.kind, 180.0)
-        mirror = distractor.kind != "letters"
+        variant_name, contains, strokes = distractor.kind, distractor.contains, distractor.strokes
+        turn = distractors.MAX_TURN_DEG.get(distractor.kind, 180.0)
+        allowed = Allowance(stretch=(0.5, 2.0), turn=turn, mirror=distractor.kind != "letters")
     else:
         outlines = catalogue.outlines[label]
         outline = outlines[int(variant * len(outlines))]
-        subject, strokes = Subject(outline.variant, ""), outline.strokes
-        stretch, turn, mirror = outline.stretch, outline.turn, outline.mirror
+        variant_name, contains, strokes = outline.variant, "", outline.strokes
+        allowed = Allowance(stretch=outline.stretch, turn=outline.turn, mirror=outline.mirror)
+    subject = {"variant": variant_name, "contains": contains, **hand_params.reachable_limits(hand_knobs, **allowed)}
     # a filling would hide that a doodle is one shape inside another
-    fillable = any(closed for _, _, closed in strokes.spans) and not (is_distractor and len(strokes.spans) > 1)
-    hand_values = hand_params.sample_hand_params(
-        hand_knobs, hand_uniforms, rng, stretch=stretch, turn=turn, mirror=mirror
-    )
-    ink_values = ink_params.sample_ink_params(ink_knobs, ink_uniforms, generate.canvas, fillable, rng)
+    closed = any(is_closed for _, _, is_closed in strokes.spans) and not (is_distractor and len(strokes.spans) > 1)
+    hand_values = hand_params.sample_hand_params(hand_knobs, hand_uniforms, rng, **allowed)
+    ink_values = ink_params.sample_ink_params(ink_knobs, ink_uniforms, generate.canvas, closed, rng)
     path = hand.draw_strokes(strokes, hand_values, rng)
     areas = path.areas if ink_values.fill != "none" else []
     mask = ink.draw_ink(path.line, path.pen_downs, areas, path.detail, ink_values, generate.canvas, rng)
     scene = paper.composite(mask, ink_values, rng)
-    return Painting(scene, label, {**vars(subject), **vars(hand_values), **vars(ink_values)})
+    return Painting(scene, label, {**subject, **vars(hand_values), **vars(ink_values)})
 
 
 def class_of(catalogue: Catalogue, index: int) -> tuple[int, int]:

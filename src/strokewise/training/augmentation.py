@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,11 +32,18 @@ WARP_KNOTS = 5  # along each side
 DILATION_STRENGTH, EROSION_STRENGTH = 0.9, 0.35  # of what a 3×3 dilation adds and a 3×3 erosion takes
 CUTOUT_SIDE = 0.2  # of the largest cutout, of the picture's side
 CUTOUT_PROBABILITY = 0.5
-FREE_ROTATION = math.radians(90)  # a kind with a painting rotated further has no right way up
+FREE_ROTATION = math.radians(90)  # what may be rotated further has no right way up
+LIMIT_FACTORS = ("turn", "max_turn", "mirrorable", "stretch", "min_stretch", "max_stretch")  # what the limits follow from
 INK_THRESHOLD = 0.25  # of full ink: what counts for the bounding box
 MAX_LOG_STRETCH = math.log(2.2)  # more would make lines too thick one way and too thin the other
 STRETCH_PROBABILITY = 0.5
 NOISE_STD = 0.06  # standard deviation, of full ink
+RETRACE_PROBABILITY, RETRACE_STD = 0.12, 0.05  # of a second round over the drawing; how far it lies apart
+HATCH_PROBABILITY = 0.12
+HATCH_PERIOD = (3.0, 9.0)  # pixels from line to line
+TOUCH_PROBABILITY = 0.2  # of lines that touch the drawing from outside
+TOUCHES = 2  # most of these lines
+MIN_TOUCHED_ZOOM = 0.65  # the drawing must be smaller to leave room for them
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class AugmentLimits:
     turn: Tensor  # (N,): how far it is rotated already, which is the direction of its own width
     min_log_stretch: Tensor  # (N,): logarithm of the factor by which its width may change relative to its height
     max_log_stretch: Tensor  # (N,)
+    interior: Tensor  # (N, G, G) bool: where a filling would be
 
     def subset(self, index: slice | Tensor) -> "AugmentLimits":
         """The limits of some of the paintings."""
@@ -55,42 +64,42 @@ class AugmentLimits:
 
 
 def augment_limits(
-    factors: Mapping[str, NDArray[Any]], labels: NDArray[np.int64], num_drawings: int = 0
+    factors: Mapping[str, NDArray[Any]], pictures: NDArray[np.uint8], num_drawings: int = 0
 ) -> AugmentLimits | None:
-    """Allow each painting what others of its kind, the same label and `variant`, were painted with.
+    """Allow each painting what its outline allows.
 
     Args:
         factors: the columns of a split, an array (number of paintings,) each.
-        labels: int64 (N,), of the paintings and then of the drawings.
         num_drawings: how many of the last pictures are drawings by people. No factors are known of them: they are not
             mirrored, and rotated and stretched by the small amounts alone.
 
-    Returns None if `factors` lacks `turn` (degrees), `mirrored`, `stretch` or `variant`.
+    Returns None if `factors` lacks one of `LIMIT_FACTORS`.
     """
-    if not {"turn", "mirrored", "stretch", "variant"} <= factors.keys():
+    if not set(LIMIT_FACTORS) <= factors.keys():
         return None
-    labels = labels[: len(labels) - num_drawings]
-    turn, mirrored = np.radians(factors["turn"]), factors["mirrored"]
-    _, kind = np.unique(np.stack([labels.astype(str), factors["variant"].astype(str)]), axis=1, return_inverse=True)
-    max_turn = np.zeros(kind.max() + 1)
-    np.maximum.at(max_turn, kind, np.abs(turn))
-    max_turn[max_turn > FREE_ROTATION] = math.pi
-    mirror = np.zeros(kind.max() + 1, bool)
-    np.logical_or.at(mirror, kind, mirrored)
-    log_stretch = np.log(factors["stretch"]) / 2  # preprocessing takes the square root of a drawing's aspect ratio
-    lowest, highest = np.full(kind.max() + 1, np.inf), np.full(kind.max() + 1, -np.inf)
-    np.minimum.at(lowest, kind, log_stretch)
-    np.maximum.at(highest, kind, log_stretch)
+    turn, max_turn = np.radians(factors["turn"]), np.radians(factors["max_turn"])
+    max_turn = np.where(max_turn > FREE_ROTATION, math.pi, max_turn)
+    log_stretch, lowest, highest = (  # preprocessing takes the square root of a drawing's aspect ratio
+        np.log(factors[name]) / 2 for name in ("stretch", "min_stretch", "max_stretch")
+    )
     arrays = {
-        "min_rotation": -max_turn[kind] - turn,
-        "max_rotation": max_turn[kind] - turn,
-        "mirror": mirror[kind],
+        "min_rotation": -max_turn - turn,
+        "max_rotation": max_turn - turn,
+        "mirror": factors["mirrorable"],
         "turn": turn,
-        "min_log_stretch": lowest[kind] - log_stretch,
-        "max_log_stretch": highest[kind] - log_stretch,
+        "min_log_stretch": lowest - log_stretch,
+        "max_log_stretch": highest - log_stretch,
     }
     tensors = {name: torch.tensor(np.append(values, np.zeros(num_drawings))).float() for name, values in arrays.items()}
-    return AugmentLimits(**{**tensors, "mirror": tensors["mirror"].bool()})
+    interior = torch.from_numpy(np.stack([_interior(picture) for picture in pictures]))
+    return AugmentLimits(**{**tensors, "mirror": tensors["mirror"].bool()}, interior=interior)
+
+
+def _interior(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where the paper is enclosed by ink, bool (G, G)."""
+    outside = cv2.copyMakeBorder(cv2.threshold(picture, 96, 255, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    cv2.floodFill(outside, None, (0, 0), 128)
+    return np.asarray(outside)[1:-1, 1:-1] == 0
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,10 @@ class AugmentParams:
     noise: Tensor  # (N,): standard deviation
     offsets: Tensor  # (N, 2): where in `field` each sample's noise lies, in [0, 1)
     field: Tensor  # (2G, 2G): standard normal, shared by the batch
+    retrace: Tensor  # (N, 2, 3): where a second round finds the ink of the first; zeros where there is none
+    hatching: Tensor  # (N, 5): frequency along x and along y, phase, share of ink, wobble; zeros for none
+    interior: Tensor  # (N, G, G) bool
+    touches: Tensor  # (N, TOUCHES, 4): angle of the place touched, direction, length, width; zeros for none
 
     def subset(self, index: slice) -> "AugmentParams":
         """The amounts of some of the samples."""
@@ -163,16 +176,30 @@ def sample_augment(
     centre = torch.rand(count, 2, generator=generator)
     has_cutout = torch.rand(count, 1, generator=generator) < CUTOUT_PROBABILITY
     half = torch.rand(count, 1, generator=generator) * has_cutout * (CUTOUT_SIDE / 2 * strength)
+    retraced, hatched, touched = torch.rand(3, count, 1, generator=generator) < strength * torch.tensor(
+        [RETRACE_PROBABILITY, HATCH_PROBABILITY, TOUCH_PROBABILITY if limits is not None else 0.0]
+    ).view(3, 1, 1)
+    if limits is not None:  # what encloses nothing may become another shape by a line more
+        touched &= limits.interior.flatten(1).any(1, keepdim=True)
+    retrace = torch.eye(2, 3) + RETRACE_STD * torch.randn(count, 2, 3, generator=generator)
+    zoom, shift = 1 + uniform() * MAX_ZOOM, uniform(2) * MAX_SHIFT * 2  # the coordinates are 2 wide
+    room = 1 - torch.rand(count, 1, generator=generator) * (1 - MIN_TOUCHED_ZOOM) * touched
+    shift = shift + (1 - room) * (2 * torch.rand(count, 2, generator=generator) - 1)
+    u = torch.rand(count, 9 + 5 * TOUCHES, generator=generator)
     params = AugmentParams(
         linear=rotation @ shearing * stretch.unsqueeze(1),
-        zoom=1 + uniform() * MAX_ZOOM,
-        shift=uniform(2) * MAX_SHIFT * 2,  # the coordinates are 2 wide
+        zoom=zoom * room[:, 0],
+        shift=shift,
         knots=torch.randn(count, 2, WARP_KNOTS, WARP_KNOTS, generator=generator) * (WARP_STD * 2 * strength),
         thickness=torch.where(thickness > 0, thickness * DILATION_STRENGTH, thickness * EROSION_STRENGTH),
         cuts=torch.cat([centre - half, centre + half], 1),
         noise=uniform().abs() * NOISE_STD,
         offsets=torch.rand(count, 2, generator=generator),
         field=torch.randn(2 * image_size, 2 * image_size, generator=generator),
+        retrace=retrace * retraced.unsqueeze(2),
+        hatching=_sample_hatching(u[:, :5], image_size) * hatched,
+        interior=torch.zeros(count, image_size, image_size, dtype=torch.bool) if limits is None else limits.interior,
+        touches=_sample_touches(u[:, 9:].view(count, TOUCHES, 5), image_size) * touched.unsqueeze(2),
     )
     if limits is None:
         return params
@@ -181,6 +208,24 @@ def sample_augment(
     log_stretch = lowest.lerp(limits.max_log_stretch.clamp(max=MAX_LOG_STRETCH), position)
     log_stretch *= (chance < STRETCH_PROBABILITY) * strength
     return dataclasses.replace(params, linear=params.linear @ stretch_along(limits.turn, log_stretch))
+
+
+def _sample_hatching(u: Tensor, image_size: int) -> Tensor:
+    """From numbers (N, 5) in [0, 1): frequency along x and along y, phase, share of ink and wobble, (N, 5)."""
+    low, high = HATCH_PERIOD
+    angle, frequency = u[:, 0] * math.pi, math.pi * image_size / (low + (high - low) * u[:, 1])
+    return torch.stack(
+        [frequency * angle.cos(), frequency * angle.sin(), 2 * math.pi * u[:, 2], 0.3 + 0.5 * u[:, 3], 4 * u[:, 4] ** 2], 1
+    )
+
+
+def _sample_touches(u: Tensor, image_size: int) -> Tensor:
+    """From numbers (N, T, 5) in [0, 1): angle of the place touched, direction, length and width, (N, T, 4)."""
+    angle = 2 * math.pi * u[..., 0]
+    direction = angle + 1.2 * (u[..., 1] + u[..., 3] - 1)
+    present = torch.stack([torch.ones(len(u)), *(u[:, k, 4] < 0.4 for k in range(1, TOUCHES))], 1)
+    width = (1.5 + 2.5 * u[..., 4]) / image_size * present
+    return torch.stack([angle, direction, 0.1 + 1.6 * u[..., 2] ** 2, width], 2)
 
 
 def stretch_along(turn: Tensor, log_stretch: Tensor) -> Tensor:
@@ -197,10 +242,76 @@ def stretch_along(turn: Tensor, log_stretch: Tensor) -> Tensor:
 
 def apply_augment(batch: Tensor, params: AugmentParams) -> Tensor:
     """Distort (N, 1, G, G) pictures as a hand, a pen and a scan do, in this order."""
+    batch = hatch(retrace(batch, params.retrace), params.hatching, params.interior)
     batch = elastic_warp(batch, *_inverse_affine(batch, params.linear, params.zoom, params.shift), params.knots)
+    batch = touch(batch, params.touches)
     batch = change_thickness(batch, params.thickness)
     batch = cutout(batch, params.cuts)
     return add_noise(batch, params.noise, params.offsets, params.field)
+
+
+def retrace(batch: Tensor, matrices: Tensor) -> Tensor:
+    """Go over a drawing a second time, as a sketching hand does.
+
+    Args:
+        batch: (N, 1, G, G).
+        matrices: (N, 2, 3), the old place of each new one, coordinates in [-1, 1]; zeros for no second round.
+    """
+    index = matrices.flatten(1).any(1).nonzero()[:, 0]
+    if not len(index):
+        return batch
+    drawn = batch[index]
+    places = functional.affine_grid(matrices[index], list(drawn.shape), align_corners=False)
+    return batch.index_copy(0, index, torch.maximum(drawn, functional.grid_sample(drawn, places, align_corners=False)))
+
+
+def hatch(batch: Tensor, hatching: Tensor, interior: Tensor) -> Tensor:
+    """Fill what a drawing encloses with wavy stripes of ink.
+
+    Args:
+        batch: (N, 1, G, G).
+        hatching: (N, 5), frequency along x and along y, phase, share of ink, wobble; zeros for none.
+        interior: (N, G, G) bool, what is enclosed.
+    """
+    index = hatching.any(1).nonzero()[:, 0]
+    if not len(index):
+        return batch
+    along_x, along_y, phase, share, wobble = hatching[index].view(-1, 5, 1, 1).unbind(1)
+    centres = _pixel_centres(batch.shape[-1], batch.device)
+    x, y = centres.view(1, 1, -1), centres.view(1, -1, 1)
+    waves = (along_x * x + along_y * y + phase + wobble * (3 * (x * along_y - y * along_x).sign() * (x + y)).sin()).cos()
+    across = (along_x * y - along_y * x + phase).cos() * (wobble > 2)  # some are crosshatched
+    stripes = ((torch.maximum(waves, across) - (math.pi * share).cos()) * 2).clamp(0, 1) * interior[index]
+    return batch.index_copy(0, index, torch.maximum(batch[index], stripes.unsqueeze(1)))
+
+
+def touch(batch: Tensor, touches: Tensor) -> Tensor:
+    """Draw straight lines that touch a drawing from outside: connectors, or ends of strokes that went on.
+
+    Args:
+        batch: (N, 1, G, G).
+        touches: (N, T, 4), for each line the angle of the outermost ink where it begins, its direction, its length and
+            its width, in radians and of half the picture's side; zeros for none.
+    """
+    index = touches.flatten(1).any(1).nonzero()[:, 0]
+    if not len(index):
+        return batch
+    drawn = batch[index]
+    image_size = drawn.shape[-1]
+    centres = _pixel_centres(image_size, batch.device)
+    ink = drawn[:, 0] > INK_THRESHOLD
+    for angle, direction, length, width in (part.unbind(1) for part in touches[index].unbind(1)):
+        outward = centres.view(1, 1, -1) * angle.cos().view(-1, 1, 1) + centres.view(1, -1, 1) * angle.sin().view(-1, 1, 1)
+        place = torch.where(ink, outward, -torch.inf).flatten(1).argmax(1)
+        x = centres.view(1, 1, -1) - centres[place % image_size].view(-1, 1, 1)
+        y = centres.view(1, -1, 1) - centres[place // image_size].view(-1, 1, 1)
+        cos, sin = direction.cos().view(-1, 1, 1), direction.sin().view(-1, 1, 1)
+        along = x * cos + y * sin
+        beyond = along - torch.minimum(along.clamp(min=0), length.view(-1, 1, 1))
+        distance = ((x * sin - y * cos).square() + beyond.square()).sqrt()
+        line = ((width.view(-1, 1, 1) - distance) * (image_size / 2) + 0.5).clamp(0, 1) * (width > 0).view(-1, 1, 1)
+        drawn = torch.maximum(drawn, line.unsqueeze(1))
+    return batch.index_copy(0, index, drawn)
 
 
 def _inverse_affine(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:

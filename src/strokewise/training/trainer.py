@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from strokewise.data.shapes import OTHER
 from strokewise.errors import UserError
 from strokewise.model.inference import to_tensor
 from strokewise.params import TrainParams
@@ -34,6 +35,7 @@ class DeviceDataset:
     pictures: Tensor  # uint8 (N, G, G)
     labels: Tensor  # int64 (N,)
     limits: AugmentLimits | None = None  # of each painting, on the CPU
+    log_ratio: Tensor | float = 0.0  # (C,): logarithm of each shape's share of the labels over its prior
 
     @classmethod
     def of(
@@ -42,6 +44,7 @@ class DeviceDataset:
         labels: NDArray[np.int64],
         context: DistributedContext,
         limits: AugmentLimits | None = None,
+        priors: NDArray[np.float64] | None = None,
     ) -> "DeviceDataset":
         """Move a split's arrays to the context's device.
 
@@ -50,8 +53,14 @@ class DeviceDataset:
             labels: int64 (N,).
             context: the processes that train together.
             limits: of the augmentation; None: no picture is mirrored or rotated far.
+            priors: (C,), how frequent each shape is where the network will be used; None: as frequent as here.
         """
-        return cls(torch.tensor(pictures, device=context.device), torch.tensor(labels, device=context.device), limits)
+        log_ratio: Tensor | float = 0.0
+        if priors is not None:
+            shares = np.bincount(labels, minlength=len(priors)).clip(1) / len(labels)
+            log_ratio = torch.tensor(np.log(shares / priors), dtype=torch.float32, device=context.device)
+        pictures_tensor, labels_tensor = (torch.tensor(array, device=context.device) for array in (pictures, labels))
+        return cls(pictures_tensor, labels_tensor, limits, log_ratio)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,6 +109,13 @@ def fit(
                 bar.update(len(batch))
 
 
+def shape_priors(shapes: tuple[str, ...], other_prior: float) -> NDArray[np.float64]:
+    """The prior of each shape, (C,): `other` as given, all others alike."""
+    if len(shapes) == 1 or OTHER not in shapes:
+        return np.full(len(shapes), 1 / len(shapes))
+    return np.where(np.array(shapes) == OTHER, other_prior, (1 - other_prior) / (len(shapes) - 1))
+
+
 def learning_rate(params: TrainParams, step: int, total: int) -> float:
     """The rate of step `step` (from 0) of `total`: linear warm-up over the share `warmup`, then a cosine to zero."""
     warmup = params.warmup * total
@@ -143,6 +159,7 @@ def train_step(
         pictures = augmentation.apply_augment(pictures, amounts.subset(shard).to(context.device))
     with _autocast(params, context):
         logits = state.model(pictures).float()
+    logits = logits + train_set.log_ratio  # logit adjustment, Menon et al. 2021: without it, the logits have the priors
     losses = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=params.label_smoothing)
     loss = losses / len(batch)  # of the whole batch: the processes' gradients are summed
     state.optimizer.zero_grad()

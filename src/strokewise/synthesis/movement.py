@@ -1,0 +1,198 @@
+"""The movement: how the hand carries out its plan, layer by layer.
+
+    the path (Q,) in the order of writing → the path of the pen (Q',)
+
+A layer changes nothing where its parameter is 0.
+"""
+
+import cmath
+import math
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from strokewise.synthesis.hand_params import HandParams
+from strokewise.synthesis.strokes import Floats, Indices, Points, unit_steps
+from strokewise.synthesis.writing_order import WritingOrder
+
+DRIFT_WAVES = 4  # slow drift has 1 to this many half-waves along a drawing
+HOOK_POINTS = 4  # points of a hook
+
+
+def separate_rounds(
+    line: Points, order: WritingOrder, half_size: complex, care: float, params: HandParams, rng: np.random.Generator
+) -> Points:
+    """Lay the rounds of a stroke that is gone over again apart: each is shifted, squeezed and nearer to the middle.
+
+    The first half round stays; after it, shift and size wander from one half round to the next. A coil goes round in
+    small loops along the whole outline. `half_size` is half the box of the plan, and `care` (0 to 1) scales all but
+    the spiral.
+    """
+    if params.rounds == 0:
+        return line
+    knots = np.arange(2 * params.rounds + 6) / 2
+    shift, squeeze = rng.standard_normal((2, 2 * len(knots))).view(np.complex128) * (care * params.apart)
+    shift[:1], squeeze[:1] = 0, 0
+    x = 1 + np.interp(order.rounds, knots, squeeze.real) - params.spiral * order.rounds
+    y = 1 + np.interp(order.rounds, knots, squeeze.imag) - params.spiral * order.rounds
+    middle = line.mean()
+    away = line - middle
+    apart = away.real * x.clip(0.1, 1.4) + 1j * away.imag * y.clip(0.1, 1.4)
+    width, height = half_size.real, half_size.imag  # along the short side of a flat shape, rounds differ less
+    shift = min(width, 3 * height) * shift.real + 1j * min(height, 3 * width) * shift.imag
+    moved: Points = middle + apart + np.interp(order.rounds, knots, shift)
+    if params.coil:
+        loops = order.rounds * rng.uniform(14, 40)
+        moved += care * min(width, height) * params.coil * np.exp(2j * np.pi * loops)
+    return moved
+
+
+def curl_ends(line: Points, order: WritingOrder, params: HandParams) -> Points:
+    """Let the last part of each stroke curl towards the middle of the drawing, or away from it, like a spiral's end."""
+    if params.curl == 0:
+        return line
+    middle = line.mean()
+    remaining = np.zeros(len(line))
+    ends = np.flatnonzero(np.diff(order.rounds, append=0) <= 0)
+    for a, b in pairwise([0, *(ends + 1).tolist()]):
+        remaining[a:b] = order.rounds[b - 1] - order.rounds[a:b]
+    length = 0.25 + max(0.0, params.closing)
+    curled: Points = middle + (line - middle) * (1 - params.curl * (1 - remaining / length).clip(0) ** 1.5)
+    return curled
+
+
+def extend_ends(line: Points, order: WritingOrder, params: HandParams, care: float, rng: np.random.Generator) -> Points:
+    """End pieces beyond or short of their corners: overshoots and gaps where the pen is lifted, else loops or cuts.
+
+    A straight piece is lengthened as a whole, a curved one leaves its curve only near the end. `care` (0 to 1) scales
+    all displacements.
+    """
+    noise_a, noise_b, noise_c = rng.standard_normal((3, 2, len(order.starts) - 1)).tolist()
+    if params.overshoot == 0 and params.loops == 0 and params.flight == 0:
+        return line
+    extended = line.copy()
+    distance = np.zeros(len(line))
+    np.abs(line[1:] - line[:-1]).cumsum(out=distance[1:])
+    lifted = order.lifted.tolist()
+    for k, (a, b) in enumerate(pairwise(order.starts.tolist())):
+        quarter = (b - a - 1) // 4 + (b - a > 1)
+        start, after_start, before_stop, stop = line[a:b][[0, quarter, -1 - quarter, -1]].tolist()
+        length = float(distance[b - 1] - distance[a]) + 1e-9
+        curved = abs(stop - start) < 0.97 * length
+        most = 0.08 + 0.6 * length
+        least = (-0.05 if curved else -0.2) * length  # a curve pulled back further would be a spiral
+        weights = _end_weights(b - a, curved)
+        for end, outward, ramp in ((0, start - after_start, weights[::-1]), (1, stop - before_stop, weights)):
+            outward /= abs(outward) + 1e-9
+            n = noise_b[end][k]
+            if lifted[k + end]:
+                reach = params.overshoot * (noise_a[end][k] + abs(n) * max(noise_c[end][k], 0.0))
+            else:
+                reach = params.loops * (noise_b[0][k] + noise_b[1][k]) / 2
+            shift = outward * min(max(care * reach * math.sqrt(length), least), most)
+            if params.flight and lifted[k + end] and noise_c[end][k] > -0.2:  # straight edges keep their direction
+                shift += min(care * params.flight, 0.7 * length) * outward * cmath.exp(0.7j * n * curved)
+            extended[a:b] += shift * ramp
+    return extended
+
+
+def smooth_corners(line: Points, order: WritingOrder, width: float, rng: np.random.Generator) -> tuple[Points, Indices]:
+    """Round the corners within a run, as the next movement begins before the last has ended; less where the pen rests.
+
+    A Gaussian low-pass over points, which are evenly spaced in time if every edge takes equally long (isochrony). The
+    ends of runs stay in place; the points repeated there are what `add_hooks` moves.
+
+    Returns:
+        The path (Q',), longer than `line`, and where in it each run but the first begins.
+    """
+    radius = int(np.ceil(3 * width)) if width > 0.1 else 0
+    rests = rng.random(len(order.starts))
+    repeats = np.ones(len(line), dtype=np.intp)
+    repeats[order.starts[1:-1]] += (rests[1:-1] ** 2 * 4 * width).astype(np.intp)
+    run_bounds = order.starts[order.lifted]
+    hold = 1 + max(radius, HOOK_POINTS)
+    repeats[run_bounds[:-1]] = hold
+    repeats[run_bounds[1:] - 1] = hold
+    line = line.repeat(repeats)
+    pen_downs = repeats.cumsum()[run_bounds[1:-1] - 1]
+    if radius:
+        kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / width) ** 2)
+        jumps = np.zeros_like(line)
+        jumps[pen_downs] = line[pen_downs] - line[pen_downs - 1]
+        jumps = jumps.cumsum()
+        line = line - jumps  # with the jumps between runs taken out, one convolution smooths all runs
+        line = np.convolve(np.concatenate([line[:1].repeat(radius), line, line[-1:].repeat(radius)]), kernel, "valid")
+        line = line / kernel.sum() + jumps
+    return line, pen_downs
+
+
+def add_hooks(line: Points, pen_downs: Indices, size: float, rng: np.random.Generator) -> Points:
+    """Drag the pen a little in a random direction where it lands or leaves, using the repeated points there."""
+    if size == 0:
+        return line
+    line = line.copy()
+    for a, b in pairwise([0, *pen_downs.tolist(), len(line)]):
+        place, angle, bend = rng.random(3).tolist()
+        hook = np.exp(1j * (2 * np.pi * angle + (bend - 0.5) * np.arange(HOOK_POINTS))).cumsum() * (size / HOOK_POINTS)
+        if place < 0.6:
+            line[b - HOOK_POINTS : b] += hook
+        if place > 0.4:
+            line[a : a + HOOK_POINTS] += hook[::-1]
+    return line
+
+
+def add_drift(line: Points, level: float, rng: np.random.Generator) -> Points:
+    """Add slow wandering along the whole drawing: the first few half-waves, the slower the larger."""
+    weights = rng.standard_normal(4 * DRIFT_WAVES).view(np.complex128)
+    return line + level * (_drift_basis(len(line)) @ weights) if level else line
+
+
+def add_tremor(line: Points, level: float, rng: np.random.Generator) -> Points:
+    """Add quick shaking: noise from point to point, slightly smoothed."""
+    if level == 0:
+        return line
+    noise = rng.standard_normal(2 * len(line) + 2).view(np.complex128)
+    return line + level * (noise[1:] + 0.9 * noise[:-1])
+
+
+def record_pointer(line: Points, pen_downs: Indices, grid: float, reports: float) -> tuple[Points, Indices]:
+    """What a mouse or trackpad reports of a movement: few points, or points on a coarse grid.
+
+    Args:
+        line: (Q,), the path.
+        pen_downs: (R - 1,), where each run but the first begins.
+        grid: Spacing of the grid that points are rounded to; 0: none.
+        reports: Distance between two reported points, joined by straight lines; 0: all are reported.
+
+    Returns:
+        The path, and where in it each run but the first begins.
+    """
+    if grid == 0 and reports == 0:
+        return line, pen_downs
+    runs = []
+    for run in np.split(line, pen_downs):
+        lengths = np.zeros(len(run))
+        np.abs(np.diff(run)).cumsum(out=lengths[1:])
+        step = max(reports, grid / 2)
+        places = np.append(np.arange(0.0, lengths[-1], step), lengths[-1])
+        run = np.interp(places, lengths, run)
+        if grid:
+            run = np.rint(run.real / grid) * grid + 1j * np.rint(run.imag / grid) * grid
+            run = run[np.append(True, run[1:] != run[:-1])]
+        runs.append(run if len(run) > 1 else run.repeat(2))
+    return np.concatenate(runs), np.cumsum([len(run) for run in runs[:-1]], dtype=np.intp)
+
+
+@lru_cache(maxsize=1024)
+def _end_weights(count: int, curved: bool) -> Floats:
+    """(count,) the share of the last point's shift that each point takes: on a curve, only those near the end move."""
+    return unit_steps(count) ** (6 if curved else 1)
+
+
+@lru_cache(maxsize=1024)
+def _drift_basis(count: int) -> Points:
+    """(count, 2 DRIFT_WAVES) half-waves over `count` points, the k-th with amplitude 1/k."""
+    k = np.arange(1, DRIFT_WAVES + 1)
+    phase = np.pi * unit_steps(count)[:, None] * k
+    return np.asarray(np.concatenate([np.cos(phase) / k, np.sin(phase) / k], axis=1).astype(np.complex128))
