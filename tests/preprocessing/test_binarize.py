@@ -64,3 +64,19 @@ def test_lines_of_ruled_paper_are_removed(level: int, squared: bool, draw_circle
 def test_filled_shape_stays_filled(draw_circle: Draw) -> None:
     for page in (draw_circle(width=-1), 255 - draw_circle(width=-1, radius=0.45)):
         assert preprocess(page, 64)[16:48, 16:48].min() == 255
+
+
+@pytest.mark.parametrize("light_on_dark", [False, True])
+@pytest.mark.parametrize("blur", [3.0, 4.5])
+@pytest.mark.parametrize(("width", "radius"), [(14, 0.42), (18, 0.42), (26, 0.38)])
+def test_thick_soft_outline_is_ink_and_what_it_encloses_is_paper(
+    width: int, radius: float, blur: float, light_on_dark: bool, draw_circle: Draw, is_similar: IsSimilar
+) -> None:
+    """As pencil rounds on each other give, photographed from near: the rim rises as gradually as shade does."""
+    plain = draw_circle(ink=120, paper=215, width=width, radius=radius)
+    y, x = np.mgrid[:128, :128] / 127
+    photo = cv2.GaussianBlur(plain, (0, 0), blur) * (0.85 + 0.1 * x + 0.05 * y)
+    photo = np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
+    picture = preprocess(255 - photo if light_on_dark else photo, 64)
+    assert is_similar(picture, preprocess(plain, 64), 0.9)
+    assert picture[29:35, 29:35].max() == 0

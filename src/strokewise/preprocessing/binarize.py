@@ -5,8 +5,8 @@ In: a scene, uint8 (H, W) grey or (H, W, 3) RGB. Out: ink, uint8 (H, W), 0 = bar
 1. Colours become grey along their first principal component.
 2. A sheet of paper that was photographed on a darker table is isolated (`document`).
 3. The level of the bare paper is estimated on a thumbnail: a median filter removes the strokes, a flood fill from the
-   page's edges separates paper, whose shade changes gradually, from filled areas, and a quadratic surface continues
-   the paper beneath them.
+   page's edges separates paper, whose shade changes gradually, from filled areas and from strokes that are too thick
+   for the filter, and a quadratic surface continues the paper beneath them.
 4. The difference to the paper is scaled between two thresholds, which follow from the level of full ink (Otsu's
    threshold) and from the noise. Ink may be darker or lighter than the paper: the side with more energy is tried first.
 5. The lines of ruled or squared paper are erased.
@@ -30,6 +30,8 @@ RULED_LINE_COVERAGE = 0.9  # of the page's width: what a ruled line covers at le
 MAX_SHADE_STEP = 0.1  # of the page's range of levels: the largest step of shade from a pixel to the next
 MIN_EDGE_SHARE = 0.15  # of the page's edge that a region of paper holds; a fill that runs off the page holds less
 MIN_SHADED_LEVEL = 40  # levels: paper that is darker somewhere is not taken for white paper in shade
+MIN_STROKE_DEPTH = 0.25  # of the page's range of levels: what differs less from both sides may be shade
+STROKE_KERNEL = np.ones((15, 15), np.uint8)  # pixels of the thumbnail: wider areas are no strokes
 SOLID_INK = 96  # of 255: weaker ink is the soft edge of a line
 LINE_INK = 48  # of 255: weaker ink counts neither as a ruled line nor as a stroke that crosses one
 MIN_CONTRAST = 12  # levels of 255 by which ink must differ from its paper
@@ -156,17 +158,23 @@ def _estimate_paper(grey: Image) -> Image:
     """Level of the bare paper all over the page, uint8, as a thumbnail of at most `PAPER_THUMBNAIL_SIDE` pixels.
 
     A median filter removes the strokes and leaves shade and filled areas. Paper is what small steps lead to from the
-    page's edge: they cross shade, but not the rim of a filled area. What lies at the level that this paper would have
-    there (within a closed outline) is paper, too.
+    page's edge: they cross shade, but not the rim of a filled area, nor enter a thick stroke. What lies at the level
+    that this paper would have there (within a closed outline) is paper, too.
     """
     scale = min(1.0, PAPER_THUMBNAIL_SIDE / max(grey.shape))
     width, height = (max(4, round(side * scale)) for side in grey.shape[::-1])
     thumb = cv2.medianBlur(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), 7)
     darkest, lightest = cv2.minMaxLoc(thumb)[:2]
     tolerance = 4 + 3 * _noise_level(thumb)
-    bare = _flood_from_edges(thumb, max(tolerance, MAX_SHADE_STEP * (lightest - darkest)))
+    shade_step = max(tolerance, MAX_SHADE_STEP * (lightest - darkest))
+    bare = _flood_from_edges(thumb, shade_step, np.zeros_like(thumb))
+    max_deviation = FLAT_PAPER_RATIO * max(64, lightest - darkest)
     mean, deviation = cv2.meanStdDev(thumb, mask=bare)
-    if deviation[0, 0] < FLAT_PAPER_RATIO * max(64, lightest - darkest):
+    if deviation[0, 0] >= max_deviation:  # paper in shade, or a flood that entered strokes over their blurred rims
+        strokes = _find_thick_strokes(thumb, max(2 * tolerance, MIN_STROKE_DEPTH * (lightest - darkest)))
+        bare = _flood_from_edges(thumb, shade_step, strokes)
+        mean, deviation = cv2.meanStdDev(thumb, mask=bare)
+    if deviation[0, 0] < max_deviation:
         return np.full_like(thumb, round(mean[0, 0]))
     residual = np.abs(thumb - _extrapolate_background(thumb, bare))
     is_paper = (bare > 0) | (residual < tolerance + 3 * float(np.median(residual[bare > 0])))
@@ -176,17 +184,37 @@ def _estimate_paper(grey: Image) -> Image:
     return np.where(is_paper, thumb, background).astype(np.uint8)
 
 
-def _flood_from_edges(thumb: Image, tolerance: float) -> Image:
-    """1 where steps of at most `tolerance` levels lead to from twelve seeds along the edge, else 0: uint8 (h, w)."""
+def _find_thick_strokes(thumb: Image, depth: float) -> Image:
+    """1 on strokes and small areas: darker or lighter by more than `depth` than what lies around; else 0, uint8 (h, w).
+
+    Closing and opening fill what is narrower than the kernel. The thumbnail is continued beyond its edges as it
+    approaches them (odd reflection), so that neither a slope nor a step of shade is taken for a stroke.
+    """
+    border = (STROKE_KERNEL.shape[0] // 2,) * 4
+    replicated = cv2.copyMakeBorder(thumb, *border, cv2.BORDER_REPLICATE)
+    reflected = cv2.copyMakeBorder(thumb, *border, cv2.BORDER_REFLECT_101)
+    continued = cv2.addWeighted(replicated, 2, reflected, -1, 0, dtype=cv2.CV_32F)
+    darker = cv2.morphologyEx(continued, cv2.MORPH_BLACKHAT, STROKE_KERNEL)
+    lighter = cv2.morphologyEx(continued, cv2.MORPH_TOPHAT, STROKE_KERNEL)
+    step = cv2.max(darker, lighter)[border[0] : -border[0], border[0] : -border[0]]
+    return np.asarray(step > depth).astype(np.uint8)
+
+
+def _flood_from_edges(thumb: Image, tolerance: float, blocked: Image) -> Image:
+    """1 where steps of at most `tolerance` levels lead to from twelve seeds along the edge, else 0: uint8 (h, w).
+
+    The steps do not enter what is `blocked` (1, else 0; uint8 (h, w)).
+    """
     height, width = thumb.shape
-    mask = np.zeros((height + 2, width + 2), np.uint8)
+    mask = cv2.copyMakeBorder(blocked * 255, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     count = 0
     for x in (0, width // 3, 2 * width // 3, width - 1):
         for y in (0, height // 3, 2 * height // 3, height - 1):
             if (x in (0, width - 1) or y in (0, height - 1)) and not mask[y + 1, x + 1]:
                 count += 1
                 cv2.floodFill(thumb, mask, (x, y), 0, tolerance, tolerance, 4 | cv2.FLOODFILL_MASK_ONLY | count << 8)
-    regions = mask[1:-1, 1:-1]
+    regions = np.asarray(mask)[1:-1, 1:-1]
+    regions[regions == 255] = 0
     edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
     edge_pixels = np.bincount(edge, minlength=count + 1)  # of each region
     edge_pixels[0] = 0

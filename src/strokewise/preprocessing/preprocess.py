@@ -19,7 +19,7 @@ from strokewise.preprocessing.binarize import BLANK_MESSAGE, SOLID_INK, extract_
 from strokewise.preprocessing.decode import decode
 
 Picture = NDArray[np.uint8]
-PREPROCESSING_VERSION = 1  # increased when any picture changes: a model is refused where it is another
+PREPROCESSING_VERSION = 2  # increased when any picture changes: a model is refused where it is another
 CROP_SEARCH_SIDE = 160  # pixels: the scale at which the crop box is searched
 FRAME_MARGIN = 1 / 16  # of the drawing's longer side, left bare on every side
 MAX_ELONGATION = 9.0  # length over width: what is longer is normalised as if it were this
