@@ -234,7 +234,7 @@ PRIMITIVES: dict[str, tuple[Callable[[Rng], Polylines], float]] = {
     "spiral": (spiral, 1),
     "coil": (coil, 0.5),
     "arch": (arch, 3),
-    "ell": (ell, 1),
+    "ell": (ell, 2),
     "cube": (cube, 4.5),
     "cylinder": (cylinder, 4.5),
     "cone": (cone, 1),

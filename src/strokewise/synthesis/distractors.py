@@ -131,9 +131,9 @@ def _random_direction(rng: np.random.Generator) -> complex:
 
 
 COMPOSED: dict[str, tuple[Callable[[ShapeSampler, np.random.Generator], list[EdgeList]], float]] = {
-    "several": (several, 7),
-    "nested": (nested, 2.5),
-    "struck": (struck, 4),
+    "several": (several, 8),
+    "nested": (nested, 3.5),
+    "struck": (struck, 5),
     "half": (half, 2),
     "face": (face, 1),
 }

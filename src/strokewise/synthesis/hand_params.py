@@ -101,7 +101,7 @@ def sample_hand_params(
     n = rng.standard_normal(12).tolist()
     u = rng.random(26).tolist()
     exponential = [-math.log1p(-value) for value in u[:8] + u[14:17]]  # mostly small, occasionally large
-    haste = 0.4 + 1.8 * uniforms[2] ** 1.4
+    haste = 0.3 + 1.8 * uniforms[2] ** 1.6
     rare = uniforms[4]  # low: flight, middle: loops, high: hooks; seldom two of them in one painting
     distortions = _limit_distortion(
         {
@@ -112,7 +112,7 @@ def sample_hand_params(
             "rounding": haste * 0.4 * (0.3 + exponential[4]),
             "loops": haste * 0.1 * exponential[7],
             "drift": haste * 0.02 * math.exp(0.4 * n[6]),
-            "lumps": haste * 0.035 * (0.2 + exponential[8]),
+            "lumps": haste * 0.03 * (0.2 + exponential[8]),
             "dent": haste * 0.1 * n[8] * (u[17] < 0.35),
         }
     )
@@ -148,7 +148,7 @@ def sample_hand_params(
         ),
         closing=closing,
         curl=_clamp(knobs["closing"] * (0.25 + 0.3 * exponential[9]) * (1 if u[18] < 0.75 else -0.5), 0.8)
-        * (closing > 0.04 and u[19] < 0.4),
+        * (closing > 0.04 and u[19] < 0.5),
         rounds=(1 + int(5 * u[20] ** 1.6)) * sketched,
         apart=min(0.2, knobs["sketching"] * (0.02 + 0.05 * exponential[10])) * sketched,
         spiral=min(0.35, knobs["sketching"] * (0.06 + 0.24 * u[21])) * (sketched and u[22] < 0.3),
@@ -211,6 +211,6 @@ def _sample_closing(knob: float, normal: float, uniform: float) -> float:
     """Mostly slightly too long or too short, sometimes left open, occasionally drawn again in part."""
     if uniform < 0.04:
         return min(1.0, knob) * (0.2 + 20 * uniform)
-    if uniform < 0.62:
+    if uniform < 0.55:
         return _clamp(knob * 0.02 * normal, 0.1)
-    return -min(0.22, abs(knob * 0.08 * normal)) if uniform < 0.8 else min(0.4, abs(knob * 0.15 * normal))
+    return -min(0.22, abs(knob * 0.08 * normal)) if uniform < 0.72 else min(0.4, abs(knob * 0.15 * normal))

@@ -99,7 +99,7 @@ def _interior(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where the paper is enclosed by ink, bool (G, G)."""
     outside = cv2.copyMakeBorder(cv2.threshold(picture, 96, 255, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     cv2.floodFill(outside, None, (0, 0), 128)
-    return np.asarray(outside)[1:-1, 1:-1] == 0
+    return np.equal(np.asarray(outside)[1:-1, 1:-1], 0)
 
 
 @dataclass(frozen=True)
@@ -220,12 +220,16 @@ def _sample_hatching(u: Tensor, image_size: int) -> Tensor:
 
 
 def _sample_touches(u: Tensor, image_size: int) -> Tensor:
-    """From numbers (N, T, 5) in [0, 1): angle of the place touched, direction, length and width, (N, T, 4)."""
-    angle = 2 * math.pi * u[..., 0]
-    direction = angle + 1.2 * (u[..., 1] + u[..., 3] - 1)
-    present = torch.stack([torch.ones(len(u)), *(u[:, k, 4] < 0.4 for k in range(1, TOUCHES))], 1)
-    width = (1.5 + 2.5 * u[..., 4]) / image_size * present
-    return torch.stack([angle, direction, 0.1 + 1.6 * u[..., 2] ** 2, width], 2)
+    """From numbers (N, T, 5) in [0, 1): angle of the place touched, direction, length and width, (N, T, 4).
+
+    A second line may begin at another place or at the same, to the other side of it.
+    """
+    angle, turn = 2 * math.pi * u[..., 0], 1.2 * (u[..., 1] + u[..., 3] - 1)
+    crossed = (u[:, :1, 4] < 0.5) & (torch.arange(u.shape[1]) > 0)
+    angle, turn = torch.where(crossed, angle[:, :1], angle), torch.where(crossed, -turn[:, :1], turn)
+    present = torch.stack([torch.ones(len(u)), *(u[:, k, 4] < 0.4 for k in range(1, u.shape[1]))], 1)
+    width = (1.5 + 2.5 * u[:, :1, 4]) / image_size * present
+    return torch.stack([angle, angle + turn, 0.1 + 1.6 * u[..., 2] ** 2, width], 2)
 
 
 def stretch_along(turn: Tensor, log_stretch: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from strokewise.params import NetworkParams, TrainParams
 from strokewise.training import distributed
 from strokewise.training.checkpoint import Checkpoint
 from strokewise.training.distributed import DistributedContext
+from strokewise.training.muon import Muon
 
 INIT_SEED, SHUFFLE_SEED, AUGMENT_SEED = range(3)  # the purposes of child seeds
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
@@ -30,7 +31,8 @@ class TrainState:
     model: CNN
     ema_model: CNN
     """Exponential moving average of the weights: the model in the end."""
-    optimizer: torch.optim.AdamW
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    """Muon for the hidden layers, AdamW for the others."""
     step: int = 0
     epoch_sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Loss and number of correct answers, summed over the paintings of this epoch so far."""
@@ -62,21 +64,32 @@ def init_state(
     model = model.to(context.device)
     ema_model = copy.deepcopy(model).eval()
     distributed.convert_sync_batchnorm(context, model)
-    weights = list(model.parameters())
+    hidden = [value for name, value in model.named_parameters() if value.ndim > 1 and _is_hidden(model, name)]
+    others = [value for value in model.parameters() if all(value is not weight for weight in hidden)]
     groups: list[dict[str, Any]] = [
-        {"params": [value for value in weights if value.ndim > 1], "weight_decay": params.weight_decay},
-        {"params": [value for value in weights if value.ndim <= 1]},  # biases and scales do not decay
+        {"params": [value for value in others if value.ndim > 1], "weight_decay": params.weight_decay},
+        {"params": [value for value in others if value.ndim <= 1]},  # biases and scales do not decay
     ]
-    optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, weight_decay=0.0, fused=True)
-    return TrainState(model.train(), ema_model, optimizer)
+    muon = Muon(hidden, params.learning_rate, params.weight_decay)
+    return TrainState(
+        model.train(),
+        ema_model,
+        (muon, torch.optim.AdamW(groups, lr=params.learning_rate, weight_decay=0.0, fused=True)),
+    )
+
+
+def _is_hidden(model: CNN, name: str) -> bool:
+    """Whether a parameter belongs neither to the line filters nor to the last layer, whose scores it decides."""
+    last = [layer for layer, module in model.named_modules() if isinstance(module, torch.nn.Linear)][-1]
+    return not name.startswith(("lines.", f"{last}."))
 
 
 def state_dict(state: TrainState) -> Checkpoint:
     """The state as a checkpoint."""
     tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
     tensors |= {f"ema_model.{name}": value for name, value in state.ema_model.state_dict().items()}
-    for number, parameter in _numbered_parameters(state):
-        for name, value in state.optimizer.state[parameter].items():
+    for number, optimizer, parameter in _numbered_parameters(state):
+        for name, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{number}.{name}"] = value
     return Checkpoint(tensors, {"step": state.step, "epoch_sums": state.epoch_sums, "history": state.history})
 
@@ -86,18 +99,24 @@ def load_state_dict(state: TrainState, checkpoint: Checkpoint) -> None:
     for prefix, model in (("model.", state.model), ("ema_model.", state.ema_model)):
         named = {name: value for name, value in checkpoint.tensors.items() if name.startswith(prefix)}
         model.load_state_dict({name.removeprefix(prefix): value for name, value in named.items()})
-    for number, parameter in _numbered_parameters(state):
+    for number, optimizer, parameter in _numbered_parameters(state):
         prefix = f"optimizer.{number}."
         for name, value in checkpoint.tensors.items():
             if name.startswith(prefix):
                 # moments lie in memory as their parameter does: another layout would round sums in another order
                 held = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-                state.optimizer.state[parameter][name.removeprefix(prefix)] = held.detach().copy_(value)
+                optimizer.state[parameter][name.removeprefix(prefix)] = held.detach().copy_(value)
     state.step = checkpoint.progress["step"]
     state.epoch_sums = checkpoint.progress["epoch_sums"]
     state.history = checkpoint.progress["history"]
 
 
-def _numbered_parameters(state: TrainState) -> list[tuple[int, Tensor]]:
-    """The parameters, numbered in the optimizer's order."""
-    return list(enumerate(value for group in state.optimizer.param_groups for value in group["params"]))
+def _numbered_parameters(state: TrainState) -> list[tuple[int, torch.optim.Optimizer, Tensor]]:
+    """The parameters, numbered in the optimizers' order."""
+    held = [
+        (optimizer, value)
+        for optimizer in state.optimizers
+        for group in optimizer.param_groups
+        for value in group["params"]
+    ]
+    return [(number, *pair) for number, pair in enumerate(held)]

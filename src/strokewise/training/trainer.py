@@ -162,14 +162,15 @@ def train_step(
     logits = logits + train_set.log_ratio  # logit adjustment, Menon et al. 2021: without it, the logits have the priors
     losses = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=params.label_smoothing)
     loss = losses / len(batch)  # of the whole batch: the processes' gradients are summed
-    state.optimizer.zero_grad()
+    state.model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     correct = (logits.argmax(1) == labels).sum()
     total_loss, total_correct = distributed.all_reduce_gradients(context, state.model, loss.detach(), correct)
     _check_finite(state, total_loss, at, params)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
     update_ema(state, params.ema_decay)
     state.epoch_sums[0] += float(total_loss) * len(batch)
     state.epoch_sums[1] += float(total_correct)
