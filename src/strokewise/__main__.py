@@ -1,11 +1,11 @@
-"""Entry point of `strokewise` and `python -m strokewise` (which torchrun runs); SIGINT is handled from here on."""
+"""Entry point of `strokewise` and `python -m strokewise` (which torchrun runs); signals are handled from here on."""
 
 from strokewise.support import signals
 
 
 def main() -> None:
     """Import the command line and run it."""
-    signals.exit_on_sigint(_run_app)
+    signals.exit_on_signals(_run_app)
 
 
 def _run_app() -> None:

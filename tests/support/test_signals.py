@@ -50,8 +50,8 @@ def interrupt(): os.kill(os.getpid(), signal.SIGINT)
 
 
 def run_work(body: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run `exit_on_sigint` on a function with this body, in a process of its own."""
-    command = [sys.executable, "-c", f"{SETUP}\ndef work():{body}\nsignals.exit_on_sigint(work)\nprint('done')"]
+    """Run `exit_on_signals` on a function with this body, in a process of its own."""
+    command = [sys.executable, "-c", f"{SETUP}\ndef work():{body}\nsignals.exit_on_signals(work)\nprint('done')"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=25)
 
 

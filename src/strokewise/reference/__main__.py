@@ -22,6 +22,7 @@ from strokewise.loading import REFERENCE_MODEL
 from strokewise.model.onnx_file import load_onnx
 from strokewise.model.onnx_writer import onnx_bytes
 from strokewise.params import Params
+from strokewise.support import signals
 from strokewise.support.atomic_io import write_text
 from strokewise.support.paths import MODEL_DIR, OUTLINES_DIR, PARAMS_FILE, scratch_dir
 
@@ -132,4 +133,5 @@ def _scratch(root: Path) -> Path:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
-    {"train": train_reference, "pack": pack_reference}[sys.argv[1]](Path.cwd())
+    step = {"train": train_reference, "pack": pack_reference}[sys.argv[1]]
+    signals.exit_on_signals(lambda: step(Path.cwd()))

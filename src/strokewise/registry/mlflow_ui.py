@@ -1,30 +1,27 @@
-"""MLflow's web interface on this project's store, as a process that ends with the command that started it.
+"""MLflow's web interface on this project's store, as processes that end with the command that started them.
 
 MLflow's defaults would start fifteen processes for jobs that are not used here: one worker and no jobs are enough.
 """
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
 from strokewise.errors import RegistryError
 from strokewise.registry import overview, store
 from strokewise.registry.store import StoreAddress, StoreUnavailable
 from strokewise.serving.ports import bind_port, server_url
+from strokewise.support.supervisor import supervised
 
 UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 READY_POLL_S = 0.2  # seconds between two checks whether the server answers
-UI_SHUTDOWN_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
 
 
 def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
-    """Run MLflow's interface until Ctrl-C.
+    """Run MLflow's interface until a signal.
 
     If `MLFLOW_TRACKING_URI` names a server, only print its address: it has an interface of its own.
 
@@ -46,10 +43,11 @@ def serve_ui(host: str, port: int, echo: Callable[[str], None]) -> None:
         raise RegistryError(f"the store cannot be opened: {error}") from None
     url = server_url(host, port)
     echo(f"starting MLflow on {url} (some 10 s) ...")
-    secrets = {"MLFLOW_BACKEND_STORE_URI": address.uri}
+    # Addresses hold passwords, and other users can read a command line.
+    environment = {**os.environ, **UI_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": address.uri}
     if registry := store.registry_uri():
-        secrets["MLFLOW_REGISTRY_STORE_URI"] = registry
-    with _running_process(_server_command(address, host, port), secrets) as server:
+        environment["MLFLOW_REGISTRY_STORE_URI"] = registry
+    with supervised(_server_command(address, host, port), environment) as server:
         while server.poll() is None and not _is_ready(url):
             time.sleep(READY_POLL_S)
         if server.returncode is None:
@@ -65,27 +63,6 @@ def _server_command(address: StoreAddress, host: str, port: int) -> list[str]:
         *("--no-serve-artifacts", "--default-artifact-root", str(address.artifacts)),
         *("--uvicorn-opts", "--log-level warning"),
     ]
-
-
-@contextlib.contextmanager
-def _running_process(command: list[str], secrets: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a command in a process group of its own and end the whole group with the block, also on Ctrl-C.
-
-    `secrets` are environment variables: other users can read a command line.
-    """
-    server = subprocess.Popen(command, env={**os.environ, **UI_ENVIRONMENT, **secrets}, start_new_session=True)
-    previous_handler = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends the group as well
-    try:
-        yield server
-    finally:
-        signal.signal(signal.SIGTERM, previous_handler)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(UI_SHUTDOWN_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 def _is_ready(url: str) -> bool:
