@@ -42,7 +42,8 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "mlflow": {"registry", "serving"},
     "dvc": {"registry.replay"},
     "starlette": {"serving.app", "serving.limits"},
-    "uvicorn": {"serving.serve"},
+    "uvicorn": {"serving.serve", "serving.connections"},
+    "h11": {"serving.connections"},
     "pyarrow": {"data", "stages.evaluate", "importing.readers"},
     "matplotlib": {"plots"},
     "PIL": {"explain.data_uri"},
@@ -193,7 +194,12 @@ def test_every_library_that_is_imported_is_a_dependency_of_its_layer(root: Path)
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     base = {re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]}
     packages = PIPELINE_PACKAGES | {"cv2": "opencv-python-headless"}
-    packages |= {"dvc_data": "dvc", "requests": "mlflow", "sqlalchemy": "mlflow"}  # whose errors are caught
+    packages |= {
+        "dvc_data": "dvc",
+        "requests": "mlflow",
+        "sqlalchemy": "mlflow",
+        "h11": "uvicorn",
+    }  # whose errors are caught
     libraries = {name.split(".")[0] for path in MODULES.values() for name in imported(path)}
     theirs = libraries - set(sys.stdlib_module_names) - {"strokewise"}
     needed = {packages.get(name, name) for name in theirs}

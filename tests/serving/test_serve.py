@@ -1,6 +1,7 @@
 """`strokewise serve` as a process: one server for all tests, with the champion, and real requests."""
 
 import base64
+import contextlib
 import http.client
 import json
 import random
@@ -36,9 +37,9 @@ MALFORMED_REQUESTS = 1000
 MAX_MEMORY_GROWTH = 600 * 2**20  # bytes, under malformed requests
 
 
-def start_server(root: Path, port: int) -> "subprocess.Popen[str]":
+def start_server(root: Path, port: int, *options: str) -> "subprocess.Popen[str]":
     """Start `strokewise serve`, and wait until it answers."""
-    command = [sys.executable, "-m", "strokewise", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "strokewise", "serve", "--port", str(port), *options]
     process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     output = []
@@ -248,14 +249,17 @@ def test_large_chunked_slow_and_incomplete_requests_do_no_harm(server: Any) -> N
                 connection.sendall(part)
             return connection.recv(4096)
 
-    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"
     assert (
         b" 413 " in send_raw(head + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 20, b"0\r\n\r\n").splitlines()[0]
     )
     assert b" 400 " in send_raw(head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n").splitlines()[0]
     assert b" 400 " in send_raw(b"\x16\x03\x01 nonsense\r\n\r\n").splitlines()[0]
-    assert b" 415 " in send_raw(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").splitlines()[0]
+    assert (
+        b" 415 "
+        in send_raw(b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}").splitlines()[0]
+    )
     for _ in range(20):  # announce a body and disconnect
         with socket.create_connection(("127.0.0.1", port), 30) as connection:
             connection.sendall(head + b"Content-Length: 1000000\r\n\r\n" + b" " * 1000)
@@ -280,6 +284,46 @@ def test_large_chunked_slow_and_incomplete_requests_do_no_harm(server: Any) -> N
     assert request(port, valid)[0] == 200
 
 
+def test_hundreds_of_half_requests_keep_nobody_from_an_answer(server: Any) -> None:
+    root, port, _ = server
+    valid = {"inputs": [encode(load(root, 2)[0])]}
+    begun = (b"", b"POST", b"POST /invocations HTTP/1.1\r\nHo", b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    body = (
+        b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    with contextlib.ExitStack() as stack:
+        for begin in (*begun, body):
+            for _ in range(520):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+                connection.sendall(begin)
+            assert request(port, valid)[0] == 200
+            assert request(port, b"", {}, "GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:5001", "localhost.evil.example", "192.0.2.1", "*", ""])
+def test_host_of_another_name_is_refused_with_421(server: Any, host: str) -> None:
+    _, port, _ = server
+    for method, path in (("GET", "/ping"), ("GET", "/version"), ("POST", "/invocations"), ("GET", "/nothing")):
+        status, content = request(port, b"{}", JSON_HEADERS | {"Host": host}, method, path)
+        assert (status, content["error_code"]) == (421, "BAD_REQUEST")
+        assert "start it with --allowed-hosts" in content["message"]
+    assert request(port, b"", {"Host": f"localhost:{port}"}, "GET", "/ping")[0] == 200
+
+
+def test_allowed_hosts_are_named_by_option(server: Any) -> None:
+    root, _, _ = server
+    with bind_port("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    process = start_server(root, port, "--allowed-hosts", "a.example, b.example", "--allowed-hosts", "c.example")
+    try:
+        for host in ("a.example", "b.example:80", "C.example", "localhost"):
+            assert request(port, b"", {"Host": host}, "GET", "/ping")[0] == 200
+        assert request(port, b"", {"Host": "d.example"}, "GET", "/ping")[0] == 421
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
 def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Callable[..., Any], tmp_path: Path) -> None:
     root, port, _ = server
     damaged = tmp_path / "damaged"
@@ -289,6 +333,7 @@ def test_invalid_port_or_model_exits_with_2_and_one_line(server: Any, run: Calla
         (["--port", str(port)], f"cannot listen on 127.0.0.1:{port} (Address already in use); take another"),
         (["--model", "data/nothing"], "no model in data/nothing: model.onnx is missing"),
         (["--model", "models:/x"], "names no registered model"),
+        (["--allowed-hosts", "http://a.example"], "--allowed-hosts 'http://a.example' is no host; write names"),
         (["--model", str(damaged)], "no model that this version of strokewise wrote"),
     ):
         done = run("serve", *(options if "--port" in options else [*options, "--port", str(port + 1)]), cwd=tmp_path)

@@ -26,7 +26,13 @@ def ui(
     mlflow_ui.serve_ui(host, port, typer.echo)
 
 
-@app.command(epilog=help_examples("strokewise serve", "strokewise serve --model data/model --port 5010"))
+@app.command(
+    epilog=help_examples(
+        "strokewise serve",
+        "strokewise serve --model data/model --port 5010",
+        "strokewise serve --host 0.0.0.0 --allowed-hosts drawings.example.org",
+    )
+)
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 5001,
@@ -37,11 +43,19 @@ def serve(
             help="A model, as for predict: a folder, models:/name@alias or an alias; by default the champion.",
         ),
     ] = None,
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Names by which clients may ask for the server besides its address; * allows all. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Answer pictures over HTTP, in the protocol of MLflow's scoring server; Ctrl-C ends it."""
     from strokewise.serving.serve import serve_model
 
-    serve_model(host, port, lambda: _load_served(model), typer.echo)
+    names = [name.strip() for value in allowed_hosts or () for name in value.split(",")]
+    serve_model(host, port, lambda: _load_served(model), typer.echo, names)
 
 
 def _load_served(model: str | None) -> "tuple[Recogniser, str]":

@@ -10,32 +10,44 @@ be read has its `error` as answer, which begins with its index; the others are a
 import asyncio
 import importlib.metadata
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from strokewise.errors import PictureError
+from strokewise.errors import PictureError, one_line
 from strokewise.preprocessing.stroke_formats import is_stroke_text
 from strokewise.recogniser import Recogniser
-from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, parse_body
+from strokewise.serving.hosts import ANY_HOST, host_check
+from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, error_body, parse_body
 from strokewise.serving.picture_items import to_source
 
 SCORING_PATH = "/invocations"
 STATUS_PATHS = ("/ping", "/health", "/version")
-ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's; else:
-DEFAULT_ERROR_CODE = "BAD_REQUEST"
 INPUT_KEYS = ("inputs", "instances", "dataframe_split")
 EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
 
 
-def build_app(recogniser: Recogniser, limits: RequestLimits | None = None) -> Starlette:
-    """The ASGI application that answers with `recogniser`, which several threads call at once."""
+SHUTDOWN_MESSAGE = "the server is being ended; ask another one, or later"
+
+
+def build_app(
+    recogniser: Recogniser,
+    limits: RequestLimits | None = None,
+    is_allowed_host: Callable[[str], bool] = host_check("", [ANY_HOST]),  # noqa: B008 - a constant
+) -> Starlette:
+    """The ASGI application that answers with `recogniser`, which several threads call at once.
+
+    `is_allowed_host` is given the `Host` header of each request that has one.
+    """
     limits = limits or RequestLimits()
     gate = RequestGate(limits)
     workers = ThreadPoolExecutor(limits.workers, "prediction")
@@ -48,12 +60,13 @@ def build_app(recogniser: Recogniser, limits: RequestLimits | None = None) -> St
                 work = partial(answer_body, recogniser, body, limits)
                 content = await asyncio.get_running_loop().run_in_executor(workers, work)
         except asyncio.CancelledError:
-            return _error_response(503, "the server is being ended; ask another one, or later")
+            return _error_response(503, SHUTDOWN_MESSAGE)
         return Response(content, media_type="application/json")
 
     status_routes = [Route(path, _report_version if path == "/version" else _report_ready) for path in STATUS_PATHS]
     app = Starlette(
         routes=[Route(SCORING_PATH, invocations, methods=["POST"]), *status_routes],
+        middleware=[Middleware(_HeaderCheck, limits=limits, is_allowed_host=is_allowed_host)],
         exception_handlers={
             RequestRefused: _refuse,
             HTTPException: _refuse_route,
@@ -162,6 +175,47 @@ async def _report_failure(_request: Request, _error: Exception) -> Response:
 
 
 def _error_response(status: int, message: str, headers: Any = None) -> Response:
-    content = json.dumps({"error_code": ERROR_CODES.get(status, DEFAULT_ERROR_CODE), "message": message})
     headers = {**(headers or {}), "Connection": "close"}  # the rest of the body may not have been read
-    return Response(content, status, headers, media_type="application/json")
+    return Response(error_body(status, message), status, headers, media_type="application/json")
+
+
+class _HeaderCheck:
+    """Refuses requests by their headers, and answers those that are cancelled before anything else did."""
+
+    def __init__(self, app: ASGIApp, limits: RequestLimits, is_allowed_host: Callable[[str], bool]) -> None:
+        self.app = app
+        self.limits = limits
+        self.is_allowed_host = is_allowed_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answered = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            refusal = self._refusal(Request(scope))
+            if refusal is None:
+                await self.app(scope, receive, send_noted)
+            else:
+                response = await _refuse(Request(scope, receive), refusal)
+                await response(scope, receive, send_noted)
+        except asyncio.CancelledError:
+            if answered:
+                raise
+            await _error_response(503, SHUTDOWN_MESSAGE)(scope, receive, send)
+
+    def _refusal(self, request: Request) -> RequestRefused | None:
+        if sum(len(name) + len(value) for name, value in request.headers.raw) > self.limits.header_bytes:
+            # uvicorn limits only what has not come whole
+            return RequestRefused(431, f"the headers are longer than {self.limits.header_bytes:,} bytes; send fewer")
+        host = request.headers.get("host")
+        if host is None or self.is_allowed_host(host):  # without one: HTTP/1.0, which no browser speaks
+            return None
+        name = one_line(host, 80)
+        return RequestRefused(
+            421, f"this server is not {name}; ask for it by its own name, or start it with --allowed-hosts {name}"
+        )

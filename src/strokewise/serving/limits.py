@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from strokewise.support.json_limits import is_nested_deeper, remove_strings
 
+ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE"}  # MLflow's; else:
+DEFAULT_ERROR_CODE = "BAD_REQUEST"
 UTF8_PARAMETERS = {"charset=utf-8", 'charset="utf-8"'}  # of the Content-Type
 DRAIN_S = 5.0  # how long, and
 DRAIN_BYTES = 2**26  # how much, of a refused body is read
@@ -25,6 +27,7 @@ DRAIN_BYTES = 2**26  # how much, of a refused body is read
 class RequestLimits:
     """Limits of requests. All requests of the permitted size together must fit into memory beside the model."""
 
+    header_bytes: int = 2**14  # of one request
     body_bytes: int = 8 * 2**20  # of one request
     total_bytes: int = 64 * 2**20  # of all requests that are read or answered at the same time
     values: int = 2**20  # numbers in a request: each takes up to 70 bytes as a Python object
@@ -43,6 +46,11 @@ class RequestRefused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def error_body(status: int, message: str) -> bytes:
+    """The JSON of a refusal, whoever refuses."""
+    return json.dumps({"error_code": ERROR_CODES.get(status, DEFAULT_ERROR_CODE), "message": message}).encode()
 
 
 class RequestGate:

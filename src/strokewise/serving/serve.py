@@ -2,19 +2,28 @@
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
 import uvicorn
 
 from strokewise.recogniser import Recogniser
 from strokewise.serving.app import SCORING_PATH, build_app
+from strokewise.serving.connections import BACKLOG, ConnectionLimits, LimitedProtocol, WaitingConnections
+from strokewise.serving.hosts import host_check
 from strokewise.serving.ports import bind_port, server_url
 from strokewise.support.signals import ENDING_SIGNALS
 
 GRACEFUL_SHUTDOWN_S = 10  # for running requests to end
 
 
-def serve_model(host: str, port: int, load: Callable[[], tuple[Recogniser, str]], echo: Callable[[str], None]) -> None:
+def serve_model(
+    host: str,
+    port: int,
+    load: Callable[[], tuple[Recogniser, str]],
+    echo: Callable[[str], None],
+    allowed_hosts: Collection[str] = (),
+) -> None:
     """Answer requests on `host`:`port` until a signal: SIGINT, SIGTERM or SIGHUP, unless it was ignored (`nohup`).
 
     Running requests are answered before the signal takes effect, for `GRACEFUL_SHUTDOWN_S` at most; a second SIGINT
@@ -25,19 +34,23 @@ def serve_model(host: str, port: int, load: Callable[[], tuple[Recogniser, str]]
         load: returns the recogniser and its display name; called after the port is bound, because loading takes
             seconds. Clients that connect earlier wait.
         echo: prints a line.
+        allowed_hosts: names by which clients may ask for this server besides `host`; `*` allows every name.
 
-    Raises RegistryError if the port is taken, and what `load` raises.
+    Raises RegistryError if the port is taken, UserError if one of `allowed_hosts` is none, and what `load` raises.
     """
+    is_allowed_host = host_check(host, allowed_hosts)
     with bind_port(host, port) as listener:
-        listener.listen()
+        listener.listen(BACKLOG)
         recogniser, name = load()
+        waiting = WaitingConnections(ConnectionLimits.of_process())
         config = uvicorn.Config(
-            build_app(recogniser),
-            http="h11",
+            build_app(recogniser, is_allowed_host=is_allowed_host),
+            http=partial(LimitedProtocol, waiting=waiting),  # type: ignore[arg-type]  # it is called, nothing else
             ws="none",
             loop="asyncio",
             lifespan="off",
-            log_level="warning",
+            backlog=BACKLOG,
+            log_level="error",  # a warning for each request that is refused would fill the disk
             access_log=False,
             server_header=False,
             proxy_headers=False,
