@@ -46,7 +46,7 @@ def save_untrained_model(folder: Path, packaged: Path) -> bytes:
     save_model(CNN(sorted(shapes), params.network), folder, {"fingerprint": "0" * 64})
     scene = render.render_painting(catalogue, params.generate, "preview", 0).scene
     with client_environment(), errors_only():
-        packaging.package_model(folder, "cnn", scene, packaged, Model())
+        packaging.package_model(folder, scene, packaged, Model())
     return json.dumps({"inputs": [base64.b64encode(encode_png(scene)).decode()]}).encode()
 
 
