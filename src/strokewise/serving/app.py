@@ -10,7 +10,7 @@ be read has its `error` as answer, which begins with its index; the others are a
 import asyncio
 import importlib.metadata
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -197,7 +197,7 @@ class _HeaderCheck:
             await send(message)
 
         try:
-            refusal = self._refusal(Request(scope))
+            refusal = self._refusal(scope["headers"])
             if refusal is None:
                 await self.app(scope, receive, send_noted)
             else:
@@ -208,14 +208,17 @@ class _HeaderCheck:
                 raise
             await _error_response(503, SHUTDOWN_MESSAGE)(scope, receive, send)
 
-    def _refusal(self, request: Request) -> RequestRefused | None:
-        if sum(len(name) + len(value) for name, value in request.headers.raw) > self.limits.header_bytes:
-            # uvicorn limits only what has not come whole
+    def _refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestRefused | None:
+        size, host = 0, None
+        for name, value in headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                host = value.decode("latin-1")
+        if size > self.limits.header_bytes:  # uvicorn limits only what has not come whole
             return RequestRefused(431, f"the headers are longer than {self.limits.header_bytes:,} bytes; send fewer")
-        host = request.headers.get("host")
         if host is None or self.is_allowed_host(host):  # without one: HTTP/1.0, which no browser speaks
             return None
-        name = one_line(host, 80)
+        text = one_line(host, 80)
         return RequestRefused(
-            421, f"this server is not {name}; ask for it by its own name, or start it with --allowed-hosts {name}"
+            421, f"this server is not {text}; ask for it by its own name, or start it with --allowed-hosts {text}"
         )

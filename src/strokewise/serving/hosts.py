@@ -1,5 +1,6 @@
 """Which `Host` a request may name: a page whose name was made to lead to this machine (DNS rebinding) names another."""
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable, Collection
@@ -27,6 +28,7 @@ def host_check(bound: str, more: Collection[str] = ()) -> Callable[[str], bool]:
     bound_address = _read_address(_normalise(bound))
     is_everywhere = bound_address is not None and bound_address.is_unspecified
 
+    @functools.lru_cache(maxsize=32)  # a client names the same one in every request
     def is_allowed(header: str) -> bool:
         match = HOST_HEADER.fullmatch(header.strip())
         host = _normalise(match["host"]) if match else ""
