@@ -1,5 +1,6 @@
 """`model.onnx`: loaded from a folder or alone; damaged, foreign and other versions are refused; no torch is needed."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,13 @@ def test_prediction_imports_nothing_of_the_pipeline(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_metadata_that_are_no_text_raise_model_error(folder: Path, tmp_path: Path) -> None:
+    content = (folder / "model.onnx").read_bytes().replace(b"preprocessing_version", b"preprocessing_\xff\xfersion")
+    before, field, rest = content.rpartition(onnx_file.DIGEST_FIELD)
+    blank = before + field + onnx_file.NO_DIGEST + rest[64:]
+    digest = hashlib.sha256(blank).hexdigest().encode()
+    (tmp_path / "model.onnx").write_bytes(before + field + digest + rest[64:])
+    with pytest.raises(ModelError, match="cannot be run: 'utf-8' codec can't decode"):
+        load_onnx(tmp_path)
