@@ -144,3 +144,10 @@ def test_strange_override_is_refused_in_one_bounded_line(value: str, root: Path)
     with pytest.raises(ParamsError) as caught:
         Params.load(root / "params.yaml", [f"train.epochs={value}"])
     assert len(str(caught.value)) < 400 + len(str(root))
+
+
+@pytest.mark.parametrize("override", ["\udcff.ice=cuda", "\udcff\udcff.a.b=1", "train.\udcff=1", "train.device=\udcff"])
+def test_override_that_is_no_text_is_refused(override: str, root: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml|--set") as caught:
+        Params.load(root / "params.yaml", [override])
+    assert len(str(caught.value)) < 400 + len(str(root))

@@ -1,6 +1,8 @@
 """The commands of the registry: register, history, rollback and promote."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,3 +64,19 @@ def test_control_characters_in_reasons_and_findings_are_escaped(
     assert run_cli("history")[1].endswith(r"a\x1b[31m\n\u202eb" + "\n")
     assert run_cli("doctor")[1].count(r"a\x1b[31m\n\u202eb") == 2
     assert json.loads(run_cli("doctor", "--json")[1])["findings"][0]["message"] == text
+
+
+def test_serve_prints_no_lines_of_libraries() -> None:
+    code = (
+        "import os, sys\n"
+        "from strokewise.cli import app\n"
+        "from strokewise.serving import serve\n"
+        "def serve_model(*_, **__):\n"
+        "    os.write(2, b'of libpng\\n')\n"
+        "    print('of the server', file=sys.stderr)\n"
+        "serve.serve_model = serve_model\n"
+        "sys.argv = ['strokewise', 'serve']\n"
+        "app.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "of the server\n")

@@ -1,5 +1,6 @@
 """Drawings on disk: loaded in order with their folders as labels; misplaced and unreadable files are reported."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from strokewise.data import human_drawings
 from strokewise.data.dataset import Split
 from strokewise.errors import DatasetError
+from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support.paths import DRAWINGS_DIR
 
 SHAPES = ("bar", "ring")
@@ -67,3 +69,14 @@ def test_experiment_without_the_drawings_of_the_checkout_warns(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "checkout"))
     human_drawings.load_drawings(DRAWINGS_DIR, SHAPES, 16)
     assert "--copy-paths data/drawings" in capsys.readouterr().err
+
+
+def test_lines_of_libpng_do_not_appear(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ring" / "a.png"
+    write_circle(path, 15)
+    content, chunk = path.read_bytes(), struct.pack(">I", 3) + b"tEXta\0b" + bytes(4)  # its checksum is wrong
+    path.write_bytes(content[:33] + chunk + content[33:])
+    preprocess(path, 16)
+    assert "libpng" in capfd.readouterr().err, "there would be nothing to silence"
+    human_drawings.load_drawings(tmp_path, SHAPES, 16)
+    assert capfd.readouterr() == ("", "")

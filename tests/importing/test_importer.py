@@ -5,8 +5,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from strokewise.data import human_drawings
+from strokewise.importing import importer
 from strokewise.preprocessing.decode import decode
 from strokewise.support.paths import DRAWINGS_DIR, TRAIN_DRAWINGS_DIR
 
@@ -84,3 +86,35 @@ def test_near_duplicates_are_imported_and_reported(
     write_file("more/ellipse/far.png", make_png(9))
     assert "1 imported, but nearly the same as another" in run_import("more")
     assert count_drawings() == {"ellipse": 4}
+
+
+def test_drawing_for_which_memory_lacks_is_rejected_and_the_rest_is_imported(
+    run_import: RunImport, count_drawings: CountDrawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode_or_fail(source: Path) -> np.ndarray:
+        if source.name == "a.png":
+            error = cv2.error("Failed to allocate 144000000 bytes")
+            error.code = cv2.Error.StsNoMem
+            raise error
+        return decode(source)
+
+    monkeypatch.setattr(importer, "decode", decode_or_fail)
+    assert "a.png - there is too little memory to read it; shrink it, or close other programs" in run_import("mine")
+    assert count_drawings() == {"ellipse": 1}
+
+
+def test_batches_end_at_their_limit_of_bytes(
+    run_import: RunImport, count_drawings: CountDrawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def select(prepared: list[object], *rest: object) -> object:
+        sizes.append(len(prepared))
+        return select_new(prepared, *rest)
+
+    select_new = importer._select_new
+    monkeypatch.setattr(importer, "_select_new", select)
+    monkeypatch.setattr(importer, "IMPORT_BATCH", (256, 1))
+    run_import("mine", "--map", "Square=rectangle")
+    assert sizes == [1, 1, 1]
+    assert count_drawings() == {"ellipse": 2, "rectangle": 1}

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from strokewise.errors import DatasetError
+from strokewise.importing import readers
 
 MakePage = Callable[[int], np.ndarray]
 MakePng = Callable[[int], bytes]
@@ -232,7 +234,7 @@ def test_path_that_is_no_file_raises_one_line(name: str, run_import: RunImport) 
 def test_lack_of_memory_is_not_reported_as_damage(
     write_parquet: Callable[[list[str] | None], None], run_import: RunImport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> None:
+    def fail(path: Path, **_: object) -> None:
         raise pa.ArrowMemoryError("malloc of size 1 failed")
 
     write_parquet(["ellipse", "other"])
@@ -241,3 +243,37 @@ def test_lack_of_memory_is_not_reported_as_damage(
             patch.setattr(pq, name, fail)
             with pytest.raises(MemoryError):
                 run_import("mine/set.parquet")
+
+
+def test_page_that_would_fill_memory_is_reported_and_the_rest_is_imported(
+    make_png: MakePng, run_import: RunImport, count_drawings: CountDrawings
+) -> None:
+    Path("set").mkdir()
+    for name, image in (("a", bytes(2**28)), ("b", make_png(5))):  # the first has some kilobytes on disk
+        pq.write_table(pa.table({"image": [image], "label": ["ellipse"]}), f"set/{name}.parquet", compression="zstd")
+    assert "a.parquet from row 0 on - it cannot be read: a page of it holds 268,435," in run_import("set")
+    assert count_drawings() == {"ellipse": 1}
+
+
+def test_dictionary_of_large_pictures_does_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "PARQUET_BATCH", (64, 2**22))
+    image = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), pa.array([bytes(2**22)]))
+    pq.write_table(pa.table({"image": image, "label": ["ellipse"] * 64}), "set.parquet", store_schema=False)
+    collection = readers.read_collection(Path("set.parquet"), None)
+    tracemalloc.start()
+    try:
+        sizes = {len(item.picture) for item in collection.items if isinstance(item.picture, bytes)}
+        assert tracemalloc.get_traced_memory()[1] < 2**25  # all at once take 2^28
+    finally:
+        tracemalloc.stop()
+    assert sizes == {2**22}
+
+
+@pytest.mark.parametrize("name", ["set.csv", "set.npy", "set.parquet"])
+def test_too_many_drawings_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "MAX_DRAWINGS", 3)
+    Path("set.csv").write_text("path,shape\n" + "a.png,ellipse\n" * 5)
+    np.save("set.npy", np.zeros((4, 784), np.uint8))
+    pq.write_table(pa.table({"image": [b""] * 4, "label": ["ellipse"] * 4}), "set.parquet")
+    with pytest.raises(DatasetError, match=rf"{name} holds 4 drawings; 3 are imported at a time: split it"):
+        readers.read_collection(Path(name), "ellipse" if name == "set.npy" else None)

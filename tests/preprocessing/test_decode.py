@@ -1,6 +1,8 @@
 """Decoding: files of every format and depth, colours, EXIF rotation, transparency, and the limit of a file's size."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,3 +141,27 @@ def test_file_above_the_size_limit_raises_picture_error(tmp_path: Path, monkeypa
         decode(path)
     with pytest.raises(PictureError, match="1,000 bytes; at most 999 are read"):
         decode(bytes(1000))
+
+
+LITTLE_MEMORY = """
+import resource, sys
+import cv2, numpy as np
+from strokewise.preprocessing.decode import decode
+page = np.full((3000, 3000, 3), 255, np.uint8)
+data = cv2.imencode(sys.argv[1], page)[1].tobytes()
+decode(cv2.imencode(sys.argv[1], page[:9, :9])[1].tobytes())
+del page
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 10 * 2**20,) * 2)
+try:
+    decode(data)
+except MemoryError:
+    print("there is not enough memory")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory works on Linux alone")
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".gif"])
+def test_lack_of_memory_is_not_reported_as_damage(suffix: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY, suffix], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "there is not enough memory\n")

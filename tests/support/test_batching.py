@@ -18,3 +18,7 @@ def test_endless_iterable_is_read_one_batch_at_a_time() -> None:
     numbers = count()
     assert list(islice(batched(numbers, 4), 2)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert next(numbers) == 8
+
+
+def test_batch_ends_at_its_weight() -> None:
+    assert list(batched([1, 1, 5, 9, 1, 1, 1, 1], 3, 6, lambda item: item)) == [[1, 1, 5], [9], [1, 1, 1], [1]]

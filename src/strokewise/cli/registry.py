@@ -53,9 +53,11 @@ def serve(
 ) -> None:
     """Answer pictures over HTTP, in the protocol of MLflow's scoring server; Ctrl-C ends it."""
     from strokewise.serving.serve import serve_model
+    from strokewise.support import native_output
 
     names = [name.strip() for value in allowed_hosts or () for name in value.split(",")]
-    serve_model(host, port, lambda: _load_served(model), typer.echo, names)
+    with native_output.silent_libraries():  # a damaged picture has its answer, and is nothing for the log
+        serve_model(host, port, lambda: _load_served(model), typer.echo, names)
 
 
 def _load_served(model: str | None) -> "tuple[Recogniser, str]":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from strokewise.data.dataset import Split
 from strokewise.errors import DatasetError, PictureError
 from strokewise.preprocessing.preprocess import preprocess
-from strokewise.support import progress
+from strokewise.support import native_output, progress
 from strokewise.support.paths import project_root
 
 FOLDER_README = "README.md"
@@ -39,7 +39,7 @@ def load_drawings(folder: Path, shapes: tuple[str, ...], image_size: int) -> Spl
     _warn_if_left_behind(folder, paths)
     for path in paths:
         _check_folder(path, folder, shapes)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, native_output.silent_libraries():
         pictures = list(pool.map(lambda path: _preprocess_drawing(path, image_size), paths))
     labels = np.array([shapes.index(shape_of(path, folder)) for path in paths], np.int64)
     stacked = np.stack(pictures) if pictures else np.empty((0, image_size, image_size), np.uint8)

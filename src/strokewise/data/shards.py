@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from strokewise.data.parquet_pages import largest_page
 from strokewise.errors import DatasetError, one_line
 from strokewise.support import atomic_io
 
@@ -125,6 +126,8 @@ def open_shard(path: Path) -> ShardFile:
     try:
         footer = pq.read_metadata(path)
         schema = footer.schema.to_arrow_schema()
+    except MemoryError:  # pyarrow's is an ArrowException, too
+        raise
     except (OSError, pa.ArrowException) as error:
         raise _damaged_error(path, error) from None
     if not shapes_in_schema(schema) or "image" not in schema.names or schema.field("image").type != IMAGE_TYPE:
@@ -145,8 +148,11 @@ def read_shard(shard: ShardFile, names: list[str], group: int | None = None) -> 
     """The columns `names` of a shard or of one of its row groups. Raises DatasetError if it is damaged."""
     try:
         with pq.ParquetFile(shard.path) as file:
+            largest_page(shard.path, file.metadata, names, group)  # refuses a page that would fill memory
             return file.read(names) if group is None else file.read_row_group(group, names)
-    except (OSError, pa.ArrowException) as error:
+    except MemoryError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _damaged_error(shard.path, error) from None
 
 

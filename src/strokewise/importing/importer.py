@@ -21,13 +21,13 @@ from strokewise.errors import PictureError
 from strokewise.importing.labels import LabelMap
 from strokewise.importing.near_duplicates import COMPARED_SIDE, NearDuplicateIndex, duplicate_pairs
 from strokewise.importing.readers import Collection, CollectionItem
-from strokewise.preprocessing.decode import decode
+from strokewise.preprocessing.decode import MAX_FILE_BYTES, decode, opencv_memory_errors
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support import atomic_io, progress
 from strokewise.support.batching import batched
 from strokewise.support.paths import DRAWINGS_DIR, TRAIN_DRAWINGS_DIR
 
-IMPORT_BATCH = 256  # drawings in memory; at 27,000 of them the comparison takes some seconds
+IMPORT_BATCH = 256, 2**26  # drawings in memory, and bytes of them as encoded; at 27,000 comparing takes some seconds
 
 
 @dataclass
@@ -91,7 +91,7 @@ def import_drawings(
         ThreadPoolExecutor(os.cpu_count()) as pool,
         progress.progress_bar(collection.total, "import", "drawings") as bar,
     ):
-        for batch in batched(collection.items, IMPORT_BATCH):
+        for batch in batched(collection.items, *IMPORT_BATCH, _encoded_bytes):
             items = [item for item in batch if _has_known_label(item, label_map, report)]
             results = pool.map(lambda item: _prepare_drawing(item, label_map), items)
             prepared: list[_PreparedDrawing] = []
@@ -105,6 +105,21 @@ def import_drawings(
                 list(pool.map(lambda drawing: _write_drawing(folder, drawing), new))
             bar.update(len(batch))
     return report
+
+
+def _encoded_bytes(item: CollectionItem) -> int:
+    """The size of a drawing; 0 for a file that is missing."""
+    match item.picture:
+        case Path() as path:
+            try:
+                return min(path.stat().st_size, MAX_FILE_BYTES)  # more is not read
+            except (OSError, ValueError):
+                return 0
+        case bytes() as content:
+            return len(content)
+        case np.ndarray() as bitmap:
+            return int(bitmap.nbytes)
+    return 0
 
 
 def _has_known_label(item: CollectionItem, label_map: LabelMap, report: ImportReport) -> bool:
@@ -126,13 +141,16 @@ def _prepare_drawing(item: CollectionItem, label_map: LabelMap) -> _PreparedDraw
         if item.picture is None:
             raise PictureError("the row holds no picture")
         assert not isinstance(item.picture, PictureError)  # has been reported
-        scene = decode(item.picture)
-        picture = preprocess(scene, COMPARED_SIDE)
+        with opencv_memory_errors():
+            scene = decode(item.picture)
+            picture, content = preprocess(scene, COMPARED_SIDE), encode_png(scene)
     except PictureError as error:
         return error
+    except MemoryError:
+        return PictureError("there is too little memory to read it; shrink it, or close other programs")
     shape = label_map.shape(item.label)
     assert shape is not None
-    return _PreparedDrawing(item.name, shape, _scene_key(scene), encode_png(scene), picture)
+    return _PreparedDrawing(item.name, shape, _scene_key(scene), content, picture)
 
 
 def _scene_key(scene: NDArray[np.uint8]) -> str:
@@ -191,7 +209,7 @@ def _read_existing(folder: Path) -> _ExistingDrawings:
     """Read the drawings of a folder. Unreadable files are skipped: *evaluate* and *train* report them."""
     existing = _ExistingDrawings({}, NearDuplicateIndex())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for paths in batched(human_drawings.drawing_paths(folder), IMPORT_BATCH):
+        for paths in batched(human_drawings.drawing_paths(folder), IMPORT_BATCH[0]):
             results = zip(map(str, paths), pool.map(_read_key_and_picture, paths), strict=True)
             readable = [(path, *result) for path, result in results if result]
             existing.files.update({key: path for path, key, _ in readable})

@@ -24,11 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from strokewise.data.parquet_pages import largest_page
 from strokewise.errors import DatasetError, PictureError, one_line
 
-PARQUET_BATCH = 64  # rows of a Parquet file in memory
+PARQUET_BATCH = 64, 2**27  # rows of a Parquet file in memory, and bytes of its pages
+MAX_DRAWINGS = 1_000_000  # of a collection: each is compared with all that are there
 MAX_NPY_HEADER = 2**16  # bytes of a .npy that are read before its shape is known
-MAX_CSV_BYTES = 2**28  # of a list: millions of paths
+MAX_CSV_BYTES = 2**28  # of a list
 MAX_LISTED_COLUMNS = 10
 COLLECTION_KINDS = "a folder with one sub-folder a shape, a .csv (path,shape), a .parquet or a .npy of bitmaps (N, 784)"
 
@@ -105,9 +107,10 @@ def _read_csv(source: Path) -> Collection:
         raise DatasetError(f"{source} holds {size:,} bytes; at most {MAX_CSV_BYTES:,} are read: split it")
     try:
         with source.open(newline="", encoding="utf-8-sig") as lines:
-            items = list(_csv_items(source, csv.reader(lines)))
+            items = list(itertools.islice(_csv_items(source, csv.reader(lines)), MAX_DRAWINGS + 1))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{source} cannot be read: {one_line(error)}; give a CSV in UTF-8") from None
+    _check_count(source, len(items))
     return Collection(len(items), items)
 
 
@@ -144,6 +147,7 @@ def _read_bitmaps(source: Path, shape: str | None) -> Collection:
         bitmaps = _map_bitmaps(source)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{source} cannot be read: {one_line(error)}; get it again") from None
+    _check_count(source, len(bitmaps))
     side = math.isqrt(math.prod(bitmaps.shape[1:]))
     items = (
         CollectionItem(f"{source} row {row}", shape, np.array(bitmap).reshape(side, side))
@@ -206,8 +210,14 @@ def _read_parquet(paths: list[Path]) -> Collection:
         total += footer.num_rows
     if not shards:
         raise errors[0]
+    _check_count(paths[0].parent if len(paths) > 1 else paths[0], total)
     rows = (item for path, columns in shards for item in _parquet_items(path, *columns))
     return Collection(total + len(items), itertools.chain(items, rows))
+
+
+def _check_count(source: Path, count: int) -> None:
+    if count > MAX_DRAWINGS:
+        raise DatasetError(f"{source} holds {count:,} drawings; {MAX_DRAWINGS:,} are imported at a time: split it")
 
 
 def _read_footer(path: Path) -> tuple[pq.FileMetaData, tuple[str, str, list[str]]]:
@@ -227,8 +237,11 @@ def _parquet_items(
 ) -> Iterator[CollectionItem]:
     row = 0
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(PARQUET_BATCH, columns=[image_column, label_column]):
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            columns = [image_column, label_column]
+            rows, size = PARQUET_BATCH  # a page may be a dictionary that holds one picture for all rows
+            rows = max(1, min(rows, size // max(1, largest_page(path, file.metadata, columns))))
+            for batch in file.iter_batches(rows, columns=columns):
                 cells = zip(batch[image_column].to_pylist(), batch[label_column].to_pylist(), strict=True)
                 for image, value in cells:
                     label = _label_text(value, class_names)
@@ -237,7 +250,7 @@ def _parquet_items(
     except MemoryError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        yield CollectionItem(f"{path} from row {row} on", "", PictureError(f"it is damaged: {one_line(error)}"))
+        yield CollectionItem(f"{path} from row {row} on", "", PictureError(f"it cannot be read: {one_line(error)}"))
 
 
 def _label_text(value: Any, class_names: list[str]) -> str:

@@ -1,6 +1,8 @@
 """Any file, bytes or array → a scene: uint8 (H, W) grey or (H, W, 3) RGB. All sizes are bounded before decoding."""
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,17 @@ PAGE_SAMPLE = 2**16  # pixels of a page that are looked at, at least
 BLACK_ADVANTAGE = 1.05  # how many times more ink must be seen on black than on white
 
 
+@contextlib.contextmanager
+def opencv_memory_errors() -> Iterator[None]:
+    """Make a MemoryError of OpenCV's own kind of it: a picture is not damaged because the machine is full."""
+    try:
+        yield
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError("a picture takes too much") from None
+        raise
+
+
 def decode(source: Path | bytes | NDArray[Any]) -> NDArray[np.uint8]:
     """Decode a picture to a scene, uint8 (H, W) or (H, W, 3) RGB. The first frame of an animation is taken.
 
@@ -39,10 +52,11 @@ def decode(source: Path | bytes | NDArray[Any]) -> NDArray[np.uint8]:
             an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of bool, uint16, whole numbers up to 255, or floats in
             0..1 or 0..255.
 
-    Raises PictureError if the source cannot be read, is damaged, or is smaller or larger than allowed.
+    Raises PictureError if the source cannot be read, is damaged, or is smaller or larger than allowed, and MemoryError.
     """
-    pixels = _array_to_uint8(source) if isinstance(source, np.ndarray) else _decode_bytes(_read_bytes(source))
-    scene = _composite_on_paper(pixels)
+    with opencv_memory_errors():
+        pixels = _array_to_uint8(source) if isinstance(source, np.ndarray) else _decode_bytes(_read_bytes(source))
+        scene = _composite_on_paper(pixels)
     height, width = scene.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise PictureError(f"{width}×{height} pixels hold no shape; give at least {MIN_SIDE}×{MIN_SIDE}")
@@ -83,9 +97,12 @@ def _decode_bytes(data: bytes) -> Image:
         if scene is not None and header.exif:
             has_alpha = scene.ndim == 3 and scene.shape[2] == 4
             scene = _apply_exif(scene, encoded) if has_alpha else cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except (cv2.error, MemoryError):
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         scene = None
     if scene is None:
+        np.empty((2, header.height, header.width, 4), np.uint8)  # OpenCV keeps silent about a MemoryError in it
         raise PictureError(f"the {header.format} cannot be decoded; it is damaged or truncated: get it again")
     if scene.dtype != np.uint8:
         scene = cv2.convertScaleAbs(scene, alpha=1 / 257)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from strokewise.errors import PictureError
 from strokewise.preprocessing.binarize import BLANK_MESSAGE, SOLID_INK, extract_ink
-from strokewise.preprocessing.decode import decode
+from strokewise.preprocessing.decode import decode, opencv_memory_errors
 
 Picture = NDArray[np.uint8]
 PREPROCESSING_VERSION = 2  # increased when any picture changes: a model is refused where it is another
@@ -38,9 +38,14 @@ def preprocess(source: Path | bytes | NDArray[Any], image_size: int) -> Picture:
         source: A path, the bytes of a picture file, or an array (see `decode`).
         image_size: G, the side of the result in pixels.
 
-    Raises PictureError if `decode` cannot read the source, or if nothing on the page stands out.
+    Raises PictureError if `decode` cannot read the source, or if nothing on the page stands out, and MemoryError.
     """
-    ink = extract_ink(decode(source))
+    with opencv_memory_errors():
+        return _scene_to_picture(decode(source), image_size)
+
+
+def _scene_to_picture(scene: NDArray[np.uint8], image_size: int) -> Picture:
+    ink = extract_ink(scene)
     pyramid = [ink]
     while max(pyramid[-1].shape) > CROP_SEARCH_SIDE:
         pyramid.append(_downsample_ink(pyramid[-1]))

@@ -17,7 +17,7 @@ TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true
 
 def describe_error(root: type[BaseModel], problem: Any) -> str:
     """An item of `ValidationError.errors()` for the model `root` as one line, with the nearest correct name if any."""
-    *parents, key = (str(part) for part in problem["loc"])
+    *parents, key = (str(part) for part in problem["loc"] or ["(a name)"])  # a name may be no text at all
     place = shorten(".".join([*parents, key]))
     section = _section_at(root, parents)
     field = section_fields(section).get(key)
