@@ -108,7 +108,9 @@ def test_prediction_imports_nothing_of_the_pipeline(folder: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_metadata_that_are_no_text_raise_model_error(folder: Path, tmp_path: Path) -> None:
+def test_metadata_that_are_no_text_raise_model_error(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     content = (folder / "model.onnx").read_bytes().replace(b"preprocessing_version", b"preprocessing_\xff\xfersion")
     before, field, rest = content.rpartition(onnx_file.DIGEST_FIELD)
     blank = before + field + onnx_file.NO_DIGEST + rest[64:]
@@ -116,3 +118,4 @@ def test_metadata_that_are_no_text_raise_model_error(folder: Path, tmp_path: Pat
     (tmp_path / "model.onnx").write_bytes(before + field + digest + rest[64:])
     with pytest.raises(ModelError, match="cannot be run: 'utf-8' codec can't decode"):
         load_onnx(tmp_path)
+    assert capfd.readouterr() == ("", ""), "ONNX Runtime printed something"

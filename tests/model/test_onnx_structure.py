@@ -176,11 +176,14 @@ def wrong_rows(model: onnx.ModelProto) -> None:
         (wrong_rows, "cannot be run"),
     ],
 )
-def test_graph_that_fails_when_it_runs_is_refused_in_one_line(edit: Edit, message: str, tmp_path: Path) -> None:
+def test_graph_that_fails_when_it_runs_is_refused_in_one_line(
+    edit: Edit, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = small_model()
     edit(model)
     with pytest.raises(ModelError, match=message):
         load_onnx(write(model, tmp_path)).predict_proba(np.zeros((1, SIDE, SIDE), np.uint8))
+    assert capfd.readouterr() == ("", ""), "ONNX Runtime printed something"
 
 
 def test_batch_that_is_too_large_for_the_memory_is_divided(tmp_path: Path) -> None:

@@ -128,7 +128,11 @@ def _start_session(content: bytes) -> Any:
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = SILENT
     return onnxruntime.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+        content,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["ConstantFolding"],
+        enable_fallback=0,  # it would print the error and try the same again
     )
 
 
