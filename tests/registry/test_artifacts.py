@@ -48,6 +48,41 @@ def test_report_about_another_model_raises_model_error(project: Project, params:
 
 
 @pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("details.json", b"[" * 100_000, "details.json cannot be read: maximum recursion"),
+        ("details.json", b"[1]", "details.json cannot be read: it holds no object"),
+        ("details.json", b'{"cnn": \xff}', "details.json cannot be read: .*utf-8"),
+        ("details.json", b'{"evaluation": 1, "paired": 2, "paintings": 3}', "details.json is damaged: cnn.accuracy is"),
+        ("confusion-cnn.csv", b"actual,predicted\n\xff,1\n", "confusion-cnn.csv cannot be read"),
+        ("confusion-cnn.csv", b"actual,predicted\nellipse\n", "confusion-cnn.csv cannot be read"),
+        ("confusion-baseline.csv", b'"' + b"x" * 200_000, "confusion-baseline.csv cannot be read"),
+    ],
+)
+def test_damaged_report_raises_model_error(
+    path: str, content: bytes, message: str, project: Project, params: Params
+) -> None:
+    (project() / "data/report" / path).write_bytes(content)
+    with pytest.raises(ModelError, match=message) as caught:
+        register(params)
+    assert len(str(caught.value)) < 300
+    assert search_runs() == []
+
+
+@pytest.mark.parametrize("place", ["paired.p", "paired.difference", "cnn.low", "baseline.accuracy"])
+@pytest.mark.parametrize("value", [None, "1", [1]])
+def test_report_whose_numbers_are_none_raises_model_error(
+    place: str, value: object, project: Project, params: Params
+) -> None:
+    path, (section, name) = project() / "data/report/details.json", place.split(".")
+    details = json.loads(path.read_text())
+    details[section][name] = value
+    atomic_io.write_json(path, details)
+    with pytest.raises(ModelError, match=rf"details.json is damaged: {place} is no number; run `strokewise evaluate`"):
+        register(params)
+
+
+@pytest.mark.parametrize(
     "path", ["model/model.safetensors", "model/model.onnx", "model/config.json", "baseline/model.onnx"]
 )
 def test_damaged_model_is_refused_before_anything_is_logged(path: str, project: Project, params: Params) -> None:

@@ -14,12 +14,16 @@ from typing import Any
 
 from strokewise.code_digest import json_digest
 from strokewise.data.dataset import split_digest
-from strokewise.errors import ModelError
+from strokewise.errors import ModelError, one_line
 from strokewise.model.verify import verify_model
 from strokewise.params import RegisterParams
 from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
 
 REPORT_PATTERNS = ("*.png", "*.csv", "*.json", "index.html", "predictions.parquet")
+MEASURED = {  # the numbers in details.json that a registration prints, by section
+    **dict.fromkeys(("cnn", "baseline"), ("accuracy", "low", "high")),
+    "paired": ("difference", "low", "high", "p"),
+}
 MODEL_DIRS = {"cnn": MODEL_DIR, "baseline": BASELINE_DIR}  # by kind
 # What decides a result: a run is marked as dirty if one of these differs from the commit.
 TRACKED_PATHS = ("src", "data/outlines", "params.yaml", "dvc.yaml")
@@ -84,6 +88,7 @@ def read_state(
     Raises ModelError if a part is missing, damaged or of another state, DatasetError if the test paintings are.
     """
     metrics = _read_json(root / REPORT_DIR / "details.json", "evaluate", ("evaluation", "paired", "paintings"))
+    _check_measured(metrics, root / REPORT_DIR / "details.json")
     cnn, baseline = (_read_model(kind, root / folder, metrics) for kind, folder in MODEL_DIRS.items())
     dirty = False
     if commit is None:
@@ -122,8 +127,19 @@ def _read_json(path: Path, stage: str, required: Sequence[str]) -> dict[str, Any
         return value
     except FileNotFoundError:
         raise ModelError(f"there is no {path}; run `dvc repro`, or `strokewise {stage}`") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}; run `strokewise {stage}`") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {one_line(error, 120)}; run `strokewise {stage}`") from None
+
+
+def _check_measured(metrics: Mapping[str, Any], path: Path) -> None:
+    """Raise ModelError unless all that the summary prints is there, and is a number."""
+    for section, names in MEASURED.items():
+        values = metrics.get(section)
+        for name in names:
+            if not isinstance(values, dict) or not isinstance(values.get(name), int | float):
+                raise ModelError(f"{path} is damaged: {section}.{name} is no number; run `strokewise evaluate`")
+    if not isinstance(metrics["paintings"], int):
+        raise ModelError(f"{path} is damaged: paintings is no number; run `strokewise evaluate`")
 
 
 def state_key(state: PipelineState, rules: RegisterParams) -> str:
@@ -140,8 +156,8 @@ def model_history(model: ModelArtifact) -> list[dict[str, float]]:
     path = model.folder / HISTORY_FILE
     try:
         return read_history(path)
-    except (OSError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}; run `strokewise train`") from None
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise ModelError(f"{path} cannot be read: {one_line(error, 120)}; run `strokewise train`") from None
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -166,8 +182,10 @@ def test_predictions(state: PipelineState) -> tuple[list[int], list[int], list[i
         try:
             with path.open(newline="", encoding="utf-8") as lines:
                 tables.append([(label_of[row["actual"]], label_of[row["predicted"]]) for row in csv.DictReader(lines)])
-        except (OSError, KeyError) as error:
-            raise ModelError(f"{path} cannot be read: {error!r}; run `strokewise evaluate`") from None
+        except (OSError, LookupError, ValueError, csv.Error) as error:
+            raise ModelError(
+                f"{path} cannot be read: {one_line(repr(error), 120)}; run `strokewise evaluate`"
+            ) from None
     cnn, baseline = tables
     labels = [label for label, _ in cnn]
     if labels != [label for label, _ in baseline] or not labels:

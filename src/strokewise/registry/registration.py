@@ -37,6 +37,7 @@ def register_state(
     question = "registration " + artifacts.state_key(state, rules)
     if (cached := cache.get_answer(question)) is not None:
         return RegistrationOutcome(**cached)
+    artifacts.test_predictions(state)  # raises, if it does, before anything is logged
     with store.connect() as connection, store.store_lock():
         logged = runs.log_runs(connection, state, load_scenes("test", [0], state.paintings)[0])
         outcome = promotion.find_decision(promotion.apply_pending(connection), state, rules)
