@@ -297,25 +297,39 @@ def touch(batch: Tensor, touches: Tensor) -> Tensor:
         touches: (N, T, 4), for each line the angle of the outermost ink where it begins, its direction, its length and
             its width, in radians and of half the picture's side; zeros for none.
     """
-    index = touches.flatten(1).any(1).nonzero()[:, 0]
+    has_line = touches[..., 3] > 0
+    index = has_line.any(1).nonzero()[:, 0]
     if not len(index):
         return batch
-    drawn = batch[index]
-    image_size = drawn.shape[-1]
+    touched = batch.clone()
+    places = [_outermost_ink(batch[index], touches[index, line, 0]) for line in range(touches.shape[1])]
+    for line, place in enumerate(places):
+        drawn = has_line[index, line]
+        rows = index[drawn]
+        strokes = _straight_lines(place[drawn], touches[rows, line, 1:], batch.shape[-1])
+        touched[rows] = torch.maximum(touched[rows], strokes.unsqueeze(1))
+    return touched
+
+
+def _outermost_ink(batch: Tensor, angles: Tensor) -> Tensor:
+    """The ink of (N, 1, G, G) pictures that lies furthest in the directions `angles` (N,): places (N, 2)."""
+    image_size = batch.shape[-1]
     centres = _pixel_centres(image_size, batch.device)
-    ink = drawn[:, 0] > INK_THRESHOLD
-    for angle, direction, length, width in (part.unbind(1) for part in touches[index].unbind(1)):
-        outward = centres.view(1, 1, -1) * angle.cos().view(-1, 1, 1) + centres.view(1, -1, 1) * angle.sin().view(-1, 1, 1)
-        place = torch.where(ink, outward, -torch.inf).flatten(1).argmax(1)
-        x = centres.view(1, 1, -1) - centres[place % image_size].view(-1, 1, 1)
-        y = centres.view(1, -1, 1) - centres[place // image_size].view(-1, 1, 1)
-        cos, sin = direction.cos().view(-1, 1, 1), direction.sin().view(-1, 1, 1)
-        along = x * cos + y * sin
-        beyond = along - torch.minimum(along.clamp(min=0), length.view(-1, 1, 1))
-        distance = ((x * sin - y * cos).square() + beyond.square()).sqrt()
-        line = ((width.view(-1, 1, 1) - distance) * (image_size / 2) + 0.5).clamp(0, 1) * (width > 0).view(-1, 1, 1)
-        drawn = torch.maximum(drawn, line.unsqueeze(1))
-    return batch.index_copy(0, index, drawn)
+    x, y = angles.cos().unsqueeze(1) * centres, angles.sin().unsqueeze(1) * centres  # (N, G) each
+    outward = torch.where(batch[:, 0] > INK_THRESHOLD, y.unsqueeze(2) + x.unsqueeze(1), -torch.inf)
+    place = outward.flatten(1).argmax(1)
+    return torch.stack([centres[place % image_size], centres[place // image_size]], 1)
+
+
+def _straight_lines(places: Tensor, lines: Tensor, image_size: int) -> Tensor:
+    """Soft-edged lines (N, G, G) from `places` (N, 2); `lines` (N, 3) holds direction, length and width."""
+    direction, length, width = lines.unsqueeze(2).unbind(1)  # (N, 1) each
+    centres = _pixel_centres(image_size, lines.device)
+    x, y = centres - places[:, :1], centres - places[:, 1:]  # (N, G)
+    across = (x * direction.sin()).unsqueeze(1) - (y * direction.cos()).unsqueeze(2)
+    along = (x * direction.cos()).unsqueeze(1) + (y * direction.sin() - length / 2).unsqueeze(2)
+    beyond = torch.maximum(across.abs(), along.abs() - (length / 2).unsqueeze(2))
+    return ((width.unsqueeze(2) - beyond) * (image_size / 2) + 0.5).clamp(0, 1)
 
 
 def _inverse_affine(batch: Tensor, linear: Tensor, zoom: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
