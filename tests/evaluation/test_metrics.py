@@ -47,6 +47,18 @@ def test_precision_and_recall_equal_scikit_learn(predictions: Any) -> None:
     assert [r.total for _, r in actual] == list(support)
 
 
+def test_shape_auroc_equals_scikit_learn_also_with_ties(predictions: Any) -> None:
+    labels, _, probabilities = predictions
+    for scores in (probabilities, probabilities.round(1), np.full_like(probabilities, 0.2)):
+        expected = sklearn_metrics.roc_auc_score(labels == 3, scores[:, 3])
+        assert metrics.shape_auroc(labels, scores, 3) == pytest.approx(expected)
+
+
+def test_shape_auroc_is_none_where_all_paintings_are_of_one_kind() -> None:
+    assert metrics.shape_auroc(np.array([1, 1]), np.full((2, 2), 0.5), 1) is None
+    assert metrics.shape_auroc(np.array([0, 0]), np.full((2, 2), 0.5), 1) is None
+
+
 def test_macro_f1_ignores_shapes_neither_shown_nor_predicted() -> None:
     labels, predicted = np.array([0, 0, 2, 2]), np.array([0, 2, 2, 2])
     assert metrics.macro_f1(labels, predicted) == pytest.approx(

@@ -69,3 +69,4 @@ def test_p_too_small_for_a_float_is_not_shown_as_zero() -> None:
 def test_false_rejections_need_the_shape_other() -> None:
     numbers = report.model_metrics(np.array([0, 1]), np.eye(2, dtype=np.float32), ("cross", "star"))
     assert "false_rejections" not in numbers
+    assert "shape_auroc" not in numbers

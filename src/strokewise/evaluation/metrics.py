@@ -145,6 +145,20 @@ def false_rejections(labels: IntArray, predicted: IntArray, other: int) -> Propo
     return wilson_proportion(int(np.count_nonzero(shown & (predicted == other))), int(np.count_nonzero(shown)))
 
 
+def shape_auroc(labels: IntArray, probabilities: FloatArray, other: int) -> float | None:
+    """Area under the ROC curve of *one of the shapes or none of them*, by the probability of `other`.
+
+    How often a painting of a shape has a lower probability of `other` than one that shows none, ties counting half: the
+    statistic of Mann and Whitney 1947. None where all paintings are of one kind.
+    """
+    shown = labels != other
+    pairs = int(np.count_nonzero(shown)) * int(np.count_nonzero(~shown))
+    if not pairs:
+        return None
+    rejection = probabilities[:, other]
+    return float(stats.mannwhitneyu(rejection[~shown], rejection[shown], method="asymptotic").statistic) / pairs
+
+
 def split_ranges(values: FloatArray, edges: Sequence[float] | FloatArray) -> list[tuple[int, NDArray[np.bool_]]]:
     """Which of `values` (N,) lie in each range [edge, next edge), the last one closed.
 

@@ -13,7 +13,7 @@ from strokewise.evaluation.metrics import FloatArray, IntArray, Proportion
 
 
 def model_metrics(labels: IntArray, probabilities: FloatArray, shapes: tuple[str, ...]) -> dict[str, Any]:
-    """Everything that is measured of one model; `false_rejections` only if `other` is among the shapes."""
+    """Everything measured of one model; `false_rejections` and `shape_auroc` only if `other` is among the shapes."""
     predicted = probabilities.argmax(axis=1)
     accuracy = metrics.accuracy(labels, predicted)
     per_shape = zip(shapes, metrics.precision_recall(labels, predicted, len(shapes)), strict=True)
@@ -37,7 +37,11 @@ def model_metrics(labels: IntArray, probabilities: FloatArray, shapes: tuple[str
     }
     if OTHER in shapes:
         rejections = metrics.false_rejections(labels, predicted, shapes.index(OTHER))
-        numbers |= {"false_rejections": rejections.value, "false_rejections_interval": _interval(rejections)}
+        numbers |= {
+            "false_rejections": rejections.value,
+            "false_rejections_interval": _interval(rejections),
+            "shape_auroc": metrics.shape_auroc(labels, probabilities, shapes.index(OTHER)),
+        }
     return numbers
 
 
@@ -73,7 +77,8 @@ def headline_metrics(numbers: Mapping[str, Any]) -> dict[str, Any]:
     shared = ("accuracy", "macro_f1", "log_loss")
     headline: dict[str, Any] = {
         "cnn": {name: cnn[name] for name in (*shared, "calibration_error")}
-        | {"weakest_recall": min(_defined_recalls(cnn).values()), "false_rejections": cnn.get("false_rejections")},
+        | {"weakest_recall": min(_defined_recalls(cnn).values())}
+        | {name: cnn.get(name) for name in ("false_rejections", "shape_auroc")},
         "baseline": {name: baseline[name] for name in shared},
         "difference": {"value": paired["difference"], "low": paired["low"], "high": paired["high"]},
     }
