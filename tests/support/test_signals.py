@@ -1,5 +1,6 @@
-"""SIGINT ends a process with 130, whatever happens to the KeyboardInterrupt, and leaves nothing half-written."""
+"""A signal ends a process with 128 + its number, whatever happens to the interrupt, and leaves nothing half-written."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,16 @@ def test_loading_of_an_extension_is_recognised(monkeypatch: pytest.MonkeyPatch) 
     assert not signals._is_loading_extension(frame)
     monkeypatch.setattr(signals, "EXTENSION_LOADER_CODE", {frame.f_code})
     assert signals._is_loading_extension(frame)
+
+
+@pytest.mark.parametrize("number", signals.ENDING_SIGNALS)
+def test_native_code_that_does_not_return_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+    body = f"""
+        import hashlib, threading
+        threading.Timer(0.3, os.kill, (os.getpid(), {int(number)})).start()
+        with atomic_io.atomic_replace(Path("file")) as new_path:
+            new_path.write_text("half")
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # an hour, without a look at Python's signals
+signals.CLEANUP_S = 0.5"""
+    assert run_work(body, tmp_path).returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
