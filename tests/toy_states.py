@@ -5,6 +5,7 @@ Imports torch: import it inside a fixture only.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -132,12 +133,15 @@ def make_state(root: Path, seed: int = 0, weak: float = 0.0, shapes: Sequence[st
     cnn = train_cnn(seed, weak, shapes)
     fingerprint = hashlib.sha256(f"{seed} {weak} {shapes}".encode()).hexdigest()
     config = {"fingerprint": fingerprint, "versions": {"torch": torch.__version__}, "paintings": {"train": "a" * 64}}
-    save_model(cnn, data / "model", config | {"training": {"epochs": 3, "device": "cpu"}})
-    with (data / "model/history.csv").open("w") as file:
-        csv.writer(file).writerows(
-            [["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]]
-            + [[epoch, 1 / epoch, 1 - 0.5 / epoch, 1.1 / epoch, 1 - 0.6 / epoch, 0.003] for epoch in (1, 2, 3)]
-        )
+    history = io.StringIO()
+    csv.writer(history).writerows(
+        [["epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"]]
+        + [[epoch, 1 / epoch, 1 - 0.5 / epoch, 1.1 / epoch, 1 - 0.6 / epoch, 0.003] for epoch in (1, 2, 3)]
+    )
+    config |= {"training": {"epochs": 3, "device": "cpu"}}
+    config |= {"history": hashlib.sha256(history.getvalue().encode()).hexdigest()}
+    save_model(cnn, data / "model", config)
+    (data / "model/history.csv").write_bytes(history.getvalue().encode())
     _write_baseline(data / "baseline", shapes)
     predicted = {
         "cnn": predict_proba(cnn, paintings.pictures).argmax(1),

@@ -28,7 +28,9 @@ def test_complete_folders_are_verified(data: Path) -> None:
     assert verify_model(data / "model", "cnn")["shapes"] == verify_model(data / "baseline", "baseline")["shapes"]
 
 
-@pytest.mark.parametrize("file", ["model/model.safetensors", "model/model.onnx", "model/config.json"])
+@pytest.mark.parametrize(
+    "file", ["model/model.safetensors", "model/model.onnx", "model/config.json", "model/history.csv"]
+)
 @pytest.mark.parametrize("at", [0.02, 0.5, 0.97])
 def test_flipped_bit_in_any_file_is_found(file: str, at: float, data: Path) -> None:
     content = bytearray((data / file).read_bytes())
@@ -53,7 +55,7 @@ def test_file_of_another_model_is_found(file: str, data: Path, states: States) -
         verify_model(data / "model", "cnn")
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "model.onnx", "config.json"])
+@pytest.mark.parametrize("file", ["model.safetensors", "model.onnx", "config.json", "history.csv"])
 def test_missing_file_is_named(file: str, data: Path) -> None:
     (data / "model" / file).unlink()
     with pytest.raises(ModelError, match=f"{file} is missing; run `strokewise train`"):

@@ -1,5 +1,6 @@
 """Results of the pipeline that are missing, damaged or of another state: one line that says what to run."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from registry_queries import search_runs
 from strokewise.errors import ModelError
+from strokewise.model.config_file import write_config
 from strokewise.params import Params
 from strokewise.stages.register import register
 from strokewise.support import atomic_io
@@ -33,7 +35,11 @@ def test_missing_result_raises_model_error(path: str, message: str, project: Pro
 
 
 def test_history_without_numbers_raises_model_error(project: Project, params: Params) -> None:
-    (project() / "data/model/history.csv").write_text("epoch,loss\n1,little\n")
+    folder = project() / "data/model"
+    (folder / "history.csv").write_text("epoch,loss\n1,little\n")
+    digest = hashlib.sha256((folder / "history.csv").read_bytes()).hexdigest()
+    config = json.loads((folder / "config.json").read_text())
+    write_config(folder, {name: value for name, value in config.items() if name != "digest"} | {"history": digest})
     with pytest.raises(ModelError, match=r"history.csv cannot be read: .*'little'; run `strokewise train`"):
         register(params)
 
@@ -83,7 +89,8 @@ def test_report_whose_numbers_are_none_raises_model_error(
 
 
 @pytest.mark.parametrize(
-    "path", ["model/model.safetensors", "model/model.onnx", "model/config.json", "baseline/model.onnx"]
+    "path",
+    ["model/model.safetensors", "model/model.onnx", "model/config.json", "model/history.csv", "baseline/model.onnx"],
 )
 def test_damaged_model_is_refused_before_anything_is_logged(path: str, project: Project, params: Params) -> None:
     root = project()

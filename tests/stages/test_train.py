@@ -1,5 +1,6 @@
 """The train stage on toy paintings: it learns, repeats to the byte, survives kills, and reports bad input."""
 
+import hashlib
 import json
 import os
 import random
@@ -103,6 +104,7 @@ def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
     assert config["fingerprint"] == done.fingerprint
     assert config["paintings"] == {split: split_digest(split) for split in ("train", "validation")}
     assert config["shapes"] == list(SHAPES)
+    assert config["history"] == hashlib.sha256(model()["history.csv"]).hexdigest()
     assert config["training"] | {"device": "cpu", "processes": 1, "epochs": 3} == config["training"]
     assert config["training"]["precision"] in ("float32", "bfloat16")  # what auto came to
     assert set(config["versions"]) >= {"torch", "numpy", "strokewise"}

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from strokewise.errors import ModelError
 from strokewise.model.config_file import read_config, read_model_file
 from strokewise.model.onnx_file import load_onnx
+from strokewise.support.paths import HISTORY_FILE
 
 WEIGHT_FILES = {"cnn": "model.safetensors", "baseline": "model.onnx"}  # by kind of model
 TRAINING_STAGES = {"cnn": "train", "baseline": "baseline"}  # the stage that makes a model, by kind
@@ -31,6 +32,10 @@ def verify_model(folder: Path, kind: str) -> dict[str, Any]:
     content = read_model_file(weights, stage)
     if hashlib.sha256(content).hexdigest() != config.get("weights"):
         raise ModelError(f"{weights} is not what config.json describes: it is damaged; run `strokewise {stage}`")
+    if "history" in config:
+        history = folder / HISTORY_FILE
+        if hashlib.sha256(read_model_file(history, stage)).hexdigest() != config["history"]:
+            raise ModelError(f"{history} is not what config.json describes: it is damaged; run `strokewise {stage}`")
     onnx = load_onnx(folder, stage)
     described = (config.get("fingerprint"), tuple(config["shapes"]))
     if (onnx.metadata.get("fingerprint"), onnx.shapes) != described:

@@ -265,8 +265,10 @@ def _write_model(
     """The averaged weights and the history, kept for the next time and published as a model folder."""
     with _explain_write_errors(folder):
         with finished.write_finished(model_config["training_digest"]) as fresh:
-            save_model(state.ema_model, fresh, model_config, outlines)
-            (fresh / HISTORY_FILE).write_text(history_csv(state.history), encoding="utf-8")
+            history = history_csv(state.history).encode()
+            described = {**model_config, "history": hashlib.sha256(history).hexdigest()}
+            save_model(state.ema_model, fresh, described, outlines)
+            (fresh / HISTORY_FILE).write_bytes(history)
         finished.publish_finished(model_config, outlines, folder)
 
 
