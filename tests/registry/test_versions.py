@@ -32,6 +32,7 @@ def test_names_lead_to_model_folders(project: Project, params: Params) -> None:
         ("models:/strokewise@nobody", "models:/strokewise@nobody does not exist"),
         ("models:/strokewise/7", "models:/strokewise/7 does not exist"),
         ("models:/unheard@champion", "models:/unheard@champion does not exist"),
+        ("models:/strokewise@" + "x" * 5000, r"^models:/strokewise@x{50,}\.\.\. does not exist"),
         ("models:/strokewise", "names no registered model; write models:/strokewise@champion"),
     ],
 )

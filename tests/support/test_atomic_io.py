@@ -147,3 +147,13 @@ def test_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "model").mkdir()
     with pytest.raises(OSError, match="a mount point"), atomic_io.atomic_replace(tmp_path / "model"):
         pytest.fail("the work began")
+
+
+def test_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    for name in ("one", "two"):
+        with pytest.raises(OSError, match="a link that leads to itself"):
+            atomic_io.replaceable(tmp_path / name)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert atomic_io.replaceable(tmp_path / "dangling") == (tmp_path / "nowhere").resolve()

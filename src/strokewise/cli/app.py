@@ -27,7 +27,7 @@ ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other O
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "allow it"),
     errno.ENOMEM: "close other programs",
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move it away"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP), "move it away"),
     errno.EBUSY: "unmount it, or mount the folder around it",
 }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from strokewise.errors import RegistryError
+from strokewise.errors import RegistryError, one_line
 from strokewise.registry import cache, store
 from strokewise.registry.store import Store, StoreUnavailable, model_name
 from strokewise.serving import packaging
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 EVENT_TAG_PREFIX = "event."  # of the tags that are events
+MAX_SHOWN = 100  # characters of a model's name in a message
 MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[\w-]+)|/(?P<number>\d+))")
 
 
@@ -173,13 +174,13 @@ def champion_dir() -> Path | None:
 
 def model_dir(uri: str) -> Path:
     """The model folder of `models:/name@alias` or `models:/name/3`. Raises RegistryError if there is none."""
-    match = MODEL_URI.fullmatch(uri)
+    match, shown = MODEL_URI.fullmatch(uri), one_line(uri, MAX_SHOWN)
     if match is None:
         raise RegistryError(
-            f"{uri!r} names no registered model; write models:/{model_name()}@champion or models:/{model_name()}/3"
+            f"{shown} names no registered model; write models:/{model_name()}@champion or models:/{model_name()}/3"
         )
     if not store.store_exists():
-        raise RegistryError(f"{uri} cannot be read: nothing is registered here yet; run `dvc repro` first")
+        raise RegistryError(f"{shown} cannot be read: nothing is registered here yet; run `dvc repro` first")
     from mlflow.exceptions import MlflowException
 
     try:
@@ -192,9 +193,9 @@ def model_dir(uri: str) -> Path:
             except MlflowException as error:
                 if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise
-                raise RegistryError(f"{uri} does not exist; `strokewise history` lists the versions") from None
+                raise RegistryError(f"{shown} does not exist; `strokewise history` lists the versions") from None
     except StoreUnavailable as error:
-        raise RegistryError(f"{uri} cannot be read: {error}") from None
+        raise RegistryError(f"{shown} cannot be read: {error}") from None
 
 
 def named_model_dir(model: str) -> Path | None:

@@ -45,9 +45,11 @@ def replaceable(path: Path) -> Path:
     """The path to replace so that `path` shows what was written: where it leads if it is a symbolic link.
 
     Call it before long work with a path that a user has named. Raises FileExistsError if it is a device, a pipe or a
-    socket, and OSError if it is a mount point: nothing can be renamed onto one.
+    socket, and OSError if it is a link that leads to itself, or a mount point: nothing can be renamed onto one.
     """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, "a link that leads to itself", str(path))
     if target.exists() and not target.is_file() and not target.is_dir():
         raise FileExistsError(errno.EEXIST, "neither a file nor a folder, so it is not replaced", str(path))
     if os.path.ismount(target):
