@@ -41,7 +41,7 @@ NOISE_STD = 0.06  # standard deviation, of full ink
 RETRACE_PROBABILITY, RETRACE_STD = 0.12, 0.05  # of a second round over the drawing; how far it lies apart
 HATCH_PROBABILITY = 0.12
 HATCH_PERIOD = (3.0, 9.0)  # pixels from line to line
-TOUCH_PROBABILITY = 0.2  # of lines that touch the drawing from outside
+TOUCH_PROBABILITY = 0.15  # of lines that touch the drawing from outside
 TOUCHES = 2  # most of these lines
 MIN_TOUCHED_ZOOM = 0.65  # the drawing must be smaller to leave room for them
 
