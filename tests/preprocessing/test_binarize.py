@@ -80,3 +80,30 @@ def test_thick_soft_outline_is_ink_and_what_it_encloses_is_paper(
     picture = preprocess(255 - photo if light_on_dark else photo, 64)
     assert is_similar(picture, preprocess(plain, 64), 0.9)
     assert picture[29:35, 29:35].max() == 0
+
+
+@pytest.mark.parametrize("rise", [0, 3, -5])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("squared", [False, True])
+def test_one_or_two_faint_ruled_lines_that_cross_the_drawing_are_removed(
+    squared: bool, count: int, rise: int, draw_circle: Draw, is_similar: IsSimilar
+) -> None:
+    plain = draw_circle(ink=60, paper=230, width=4, radius=0.4)
+    rules = np.full_like(plain, 255)
+    for row in (62, 96)[:count]:
+        cv2.line(rules, (0, row), (127, row + rise), 150, 2, cv2.LINE_AA)
+        if squared:
+            cv2.line(rules, (row + rise, 0), (row, 127), 150, 2, cv2.LINE_AA)
+    picture = preprocess(np.minimum(plain, rules), 64)
+    assert is_similar(picture, preprocess(plain, 64))
+    assert picture[16:48, 16:48].max() == 0
+
+
+@pytest.mark.parametrize("second_ink", [60, 110])
+def test_drawing_of_lines_from_edge_to_edge_keeps_them(second_ink: int) -> None:
+    page = np.full((128, 128), 230, np.uint8)
+    cv2.line(page, (0, 60), (127, 63), 60, 4, cv2.LINE_AA)
+    cv2.line(page, (66, 0), (62, 127), second_ink, 4, cv2.LINE_AA)
+    picture = preprocess(page, 64)
+    assert (picture[8:56, 28:36].max(1) > 127).all()
+    assert (picture[28:36, 8:56].max(0) > 127).all()

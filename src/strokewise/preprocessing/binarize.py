@@ -13,6 +13,7 @@ In: a scene, uint8 (H, W) grey or (H, W, 3) RGB. Out: ink, uint8 (H, W), 0 = bar
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,7 +27,16 @@ MAX_SCENE_SIDE = 4096  # pixels: larger scenes are averaged down to it first
 PAPER_THUMBNAIL_SIDE = 32  # pixels: the thumbnail on which the paper is estimated
 COLOUR_SAMPLE_SIDE = 32  # pixels: as many columns and rows of the scene are sampled for the colours
 FLAT_PAPER_RATIO = 0.03  # of the page's range of levels: paper whose standard deviation is less counts as flat
-RULED_LINE_COVERAGE = 0.9  # of the page's width: what a ruled line covers at least
+RULED_LINE_COVERAGE = 0.85  # of the page's width: what a ruled line covers at least
+MAX_BESIDE_RULING = 0.5  # of the page's width that is inked beside a ruled line: strokes that cross it
+MAX_RULING_SLOPE = 0.06  # of the page's width: by how much a ruled line rises or falls over it
+MIN_STRONG_RULING = 3  # lines that may be as strong as the drawing
+FAINT_RULING = 0.65  # of full ink: the strength of a single ruled line
+RULING_VARIATION = 1.5  # times a ruled line's strength: what is stronger on it belongs to a stroke
+WEAK_INK = 0.2  # of full ink: what a ruled line must exceed to be searched
+RULING_SLOPES = np.array([-0.03, -0.015, 0, 0.015, 0.03])  # that are tried for a line with one visible end
+RULING_SAMPLES = 64  # points of a line that are looked at
+VERTICAL_KERNEL = np.ones((3, 1), np.uint8)
 MAX_SHADE_STEP = 0.1  # of the page's range of levels: the largest step of shade from a pixel to the next
 MIN_EDGE_SHARE = 0.15  # of the page's edge that a region of paper holds; a fill that runs off the page holds less
 MIN_SHADED_LEVEL = 40  # levels: paper that is darker somewhere is not taken for white paper in shade
@@ -37,6 +47,15 @@ LINE_INK = 48  # of 255: weaker ink counts neither as a ruled line nor as a stro
 MIN_CONTRAST = 12  # levels of 255 by which ink must differ from its paper
 BLANK_MESSAGE = "the page is blank: nothing on it stands out from the paper; give a drawing"
 RIDGE_PENALTY = np.diag(np.array([1e-6, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3], np.float32))  # flat where little paper is bare
+
+
+class RuledLines(NamedTuple):
+    """Straight thin lines from the left to the right edge of a page."""
+
+    starts: NDArray[np.float64]  # (n,) rows in the first column
+    ends: NDArray[np.float64]  # (n,) rows in the last column
+    strengths: NDArray[np.uint8]  # (n,) level of the ink that the lines themselves have
+    reach: int  # rows that the thickest takes on either side of its middle, with its soft edge
 
 
 def to_grey(scene: Image) -> Image:
@@ -88,8 +107,9 @@ def _extract_ink_from_grey(grey: Image) -> Image:
     paper = cv2.resize(thumb, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     darker, lighter = cv2.subtract(paper, grey), cv2.subtract(grey, paper)
     shaded = MIN_SHADED_LEVEL < darkest < lightest
+    grey_noise = _noise_level(grey)
     for difference in sorted((darker, lighter), key=lambda image: cv2.norm(image, cv2.NORM_L2SQR), reverse=True):
-        ink, noise = difference, _noise_level(grey)
+        ink, noise = difference, grey_noise
         if difference is darker and shaded:  # shade dims paper and ink by the same factor
             ink = cv2.bitwise_not(cv2.divide(grey, paper, scale=255))
             noise *= 255 / cv2.mean(thumb)[0]
@@ -99,7 +119,7 @@ def _extract_ink_from_grey(grey: Image) -> Image:
         low = max(0.33 * level, 2.5 * noise)
         high = max(0.75 * level, low + 1)
         ramp = np.clip((np.arange(256) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-        ink = _remove_ruling(cv2.LUT(ink, ramp))
+        ink = cv2.LUT(_remove_ruling(ink, level, noise), ramp)
         if cv2.minMaxLoc(ink)[1] >= SOLID_INK:  # less is what erased ruled lines leave: try the other side
             return ink
     raise PictureError(BLANK_MESSAGE)
@@ -107,43 +127,128 @@ def _extract_ink_from_grey(grey: Image) -> Image:
 
 def _full_ink_level(ink: Image, floor: float) -> float:
     """Difference between full ink and paper: the mean of the higher of Otsu's two classes of what exceeds `floor`."""
-    strong = np.asarray(ink)[ink > floor]
+    strong = np.asarray(ink)[ink > int(floor)]  # whole numbers: compared to a float, all levels would become floats
     if not len(strong):
         return 0.0
-    threshold = cv2.threshold(strong, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0]
+    threshold = int(cv2.threshold(strong, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0])
     above = strong[strong > threshold]
     return float((above if len(above) else strong).mean())
 
 
-def _remove_ruling(ink: Image) -> Image:
-    """Erase the lines of ruled or squared paper: three or more thin ones that run from edge to edge.
+def _remove_ruling(ink: Image, level: float, noise: float) -> Image:
+    """Erase the lines of ruled or squared paper from the difference to the paper.
 
-    Most paper is ruled so faintly that nothing is left of its lines at this point.
+    They are thin and straight and run from edge to edge nearly along the page. A single one must be fainter than the
+    drawing, whose full ink has this `level`; from three on they may be as strong. Most paper is ruled so faintly that
+    its lines do not exceed the noise.
     """
-    rows, columns = _find_ruled_lines(ink), _find_ruled_lines(cv2.transpose(ink))
-    if len(rows):
-        ink = _erase_rows(ink, rows)
-    return cv2.transpose(_erase_rows(cv2.transpose(ink), columns)) if len(columns) else ink
+    weak = cv2.threshold(ink, max(WEAK_INK * level, 2 * noise), 255, cv2.THRESH_BINARY)[1]
+    rows = columns = None
+    if cv2.countNonZero(weak[:, :1]) or cv2.countNonZero(weak[:, -1:]):
+        rows = _find_ruled_lines(ink, weak, level)
+    if cv2.countNonZero(weak[:1]) or cv2.countNonZero(weak[-1:]):
+        columns = _find_ruled_lines(cv2.transpose(ink), cv2.transpose(weak), level)
+    return ink if rows is None and columns is None else _erase_ruling(ink, rows, columns, level)
 
 
-def _find_ruled_lines(ink: Image) -> NDArray[np.int64]:
-    """First row and row after the last of every horizontal line, (n, 2); (0, 2) if they are not a ruling."""
-    inked = cv2.threshold(ink, LINE_INK, 1, cv2.THRESH_BINARY)[1]
-    full = cv2.reduce(inked, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() >= RULED_LINE_COVERAGE * ink.shape[1]
-    if not full.any():
-        return np.empty((0, 2), np.int64)
-    lines = np.flatnonzero(np.diff(full, prepend=False, append=False)).reshape(-1, 2)
-    thin = (lines[:, 1] - lines[:, 0]).max() <= 2 + ink.shape[0] // 40
-    return lines if thin and len(lines) >= 3 else lines[:0]
+def _find_ruled_lines(ink: Image, weak: Image, level: float) -> RuledLines | None:
+    """Find the ruled lines that run from left to right; None if there is none.
+
+    `weak` is 255 where there is as much ink as a ruled line has, else 0.
+    """
+    height, width = weak.shape
+    strip = 2 + width // 64
+    runs = [_thin_runs(weak[:, :strip]), _thin_runs(weak[:, -strip:])]
+    starts, ends = _pair_ends(runs[0][:, 0], runs[1][:, 0], width)
+    if not len(starts):
+        return None
+    x = np.linspace(0, width - 1, RULING_SAMPLES)
+    y = np.rint(starts[:, None] + (ends - starts)[:, None] * (x / (width - 1))).astype(np.intp)
+    x = np.rint(x).astype(np.intp)
+    beside = 3 + height // 40
+    padded = np.asarray(cv2.copyMakeBorder(weak, beside, beside, 0, 0, cv2.BORDER_CONSTANT, value=0))
+    thick = np.asarray(cv2.dilate(padded, VERTICAL_KERNEL))
+    covered = (
+        np.count_nonzero(thick[(y + beside).clip(0, len(thick) - 1), x], axis=1) >= RULED_LINE_COVERAGE * RULING_SAMPLES
+    )
+    if not covered.any():
+        return None
+    starts, ends, y = starts[covered], ends[covered], y[covered]
+    bare = [
+        np.count_nonzero(thick[(y + offset).clip(0, len(thick) - 1), x], axis=1) < MAX_BESIDE_RULING * len(x)
+        for offset in (0, 2 * beside)
+    ]
+    strongest = np.asarray(cv2.dilate(ink, np.ones((2 * beside - 1, 1), np.uint8)))  # not the soft edge of a stroke
+    strengths = np.sort(strongest[y.clip(0, height - 1), x], axis=1)[:, int(0.3 * len(x))]
+    is_line = bare[0] & bare[1]
+    faint = strengths <= FAINT_RULING * level
+    strong = is_line & ~faint
+    is_line &= faint | (len(np.unique(starts[strong].round())) >= MIN_STRONG_RULING)
+    if not is_line.any():
+        return None
+    thickness = max(float(side[:, 1].max(initial=1)) for side in runs)
+    return RuledLines(starts[is_line], ends[is_line], strengths[is_line], int(thickness / 2) + 1)
 
 
-def _erase_rows(ink: Image, lines: NDArray[np.int64]) -> Image:
-    """Erase these rows (n, 2) and their soft edges, except where a stroke crosses them."""
-    page = np.array(ink)
-    for start, end in lines + np.array([-1, 1]):
-        above, below = page[max(start - 2, 0) : max(start, 1)], page[min(end, len(page) - 1) : end + 2]
-        page[max(start, 0) : end] *= (above.max(0) > LINE_INK) & (below.max(0) > LINE_INK)
-    return page
+def _pair_ends(left: NDArray[np.float64], right: NDArray[np.float64], width: int) -> tuple[NDArray[np.float64], ...]:
+    """First and last row of every line that the rows in which one may end allow, (n,) each.
+
+    Where other ink hides one end, the line is as level as the paper may be: a few slopes are tried.
+    """
+    rise = right - left[:, None]
+    pairs = np.abs(rise) <= MAX_RULING_SLOPE * width
+    starts, ends = [left[np.nonzero(pairs)[0]]], [right[np.nonzero(pairs)[1]]]
+    slopes = RULING_SLOPES * width
+    for alone, known, other in ((~pairs.any(1), left, (starts, ends)), (~pairs.any(0), right, (ends, starts))):
+        if alone.any():
+            rows = np.repeat(known[alone], len(slopes))
+            other[0].append(rows)
+            other[1].append(rows + np.tile(slopes, np.count_nonzero(alone)))
+    return np.concatenate(starts), np.concatenate(ends)
+
+
+def _thin_runs(strip: Image) -> NDArray[np.float64]:
+    """Middle row and thickness of every thin run of ink in a strip of the page's edge, (n, 2)."""
+    inked = np.concatenate([[False], cv2.reduce(strip, 1, cv2.REDUCE_AVG).ravel() >= 128, [False]])
+    runs = np.flatnonzero(inked[1:] != inked[:-1]).reshape(-1, 2)
+    thickness = runs[:, 1] - runs[:, 0]
+    thin = thickness <= 3 + len(strip) // 40
+    return np.column_stack([(runs.sum(1) - 1) / 2, thickness])[thin]
+
+
+def _erase_ruling(ink: Image, rows: RuledLines | None, columns: RuledLines | None, level: float) -> Image:
+    """Erase lines from left to right and from top to bottom, except where a stroke crosses them or is stronger.
+
+    Where two lines cross each other they are stronger, too: there, only a stroke that goes on remains.
+    """
+    limits = [
+        np.zeros_like(ink),
+        np.zeros(ink.shape[::-1], np.uint8),
+    ]  # on a line, what its own ink does not exceed; else 0
+    for limit, lines in zip(limits, (rows, columns), strict=True):
+        if lines is not None:
+            for start, end, strength in zip(lines.starts, lines.ends, lines.strengths, strict=True):
+                own = float(strength)
+                most = min(RULING_VARIATION * own, (own + level) / 2) if own <= FAINT_RULING * level else 255
+                cv2.line(
+                    limit, (0, round(start)), (limit.shape[1] - 1, round(end)), max(1, int(most)), 2 * lines.reach + 1
+                )
+    limits[1] = cv2.transpose(limits[1])
+    limit = cv2.max(limits[0], limits[1])
+    bare = cv2.threshold(limit, 0, 255, cv2.THRESH_BINARY_INV)[1]
+    is_crossing = cv2.threshold(cv2.min(limits[0], limits[1]), 0, 255, cv2.THRESH_BINARY)[1]
+    solid = cv2.bitwise_and(cv2.threshold(ink, LINE_INK / 255 * level, 255, cv2.THRESH_BINARY)[1], bare)
+    reach = max(lines.reach for lines in (rows, columns) if lines is not None)
+    beside_stroke = cv2.dilate(solid, np.ones((2 * reach + 3, 2 * reach + 3), np.uint8))
+    stronger = cv2.bitwise_and(
+        cv2.compare(ink, limit, cv2.CMP_GT), cv2.bitwise_or(beside_stroke, cv2.bitwise_not(is_crossing))
+    )
+    keep = cv2.dilate(stronger, document.KERNEL_3X3)  # with the soft edge of the stroke
+    for lines, across in ((rows, (-1, 1)), (columns, (1, -1))):
+        if lines is not None:
+            kernel = np.ones([2 * lines.reach + 5 if side < 0 else 1 for side in across], np.uint8)
+            keep = cv2.bitwise_or(keep, cv2.morphologyEx(solid, cv2.MORPH_CLOSE, kernel))
+    return cv2.bitwise_and(ink, cv2.bitwise_or(keep, bare))
 
 
 def _noise_level(grey: Image) -> float:
