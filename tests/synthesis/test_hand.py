@@ -1,56 +1,26 @@
 """The layers of the hand: each leaves the outline unchanged at 0, and changes only what it is for."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from strokewise.params import HandStrengths
 from strokewise.synthesis import hand, hand_params
-from strokewise.synthesis.hand import PenPath
 from strokewise.synthesis.hand_params import RULER
 from strokewise.synthesis.outlines import Outline
-from strokewise.synthesis.strokes import Points, Strokes, assemble_strokes, polyline_length, split_at_corners
-
-
-def random(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def single_stroke(line: Points, closed: bool) -> Strokes:
-    return assemble_strokes([split_at_corners(line, closed)])
-
-
-def unit_square() -> Strokes:
-    return single_stroke(np.array([0, 1, 1 + 1j, 1j, 0]), closed=True)
-
-
-def circle() -> Strokes:
-    return single_stroke(np.exp(1j * np.linspace(0, 2 * np.pi, 200)), closed=True)
-
-
-def split_runs(path: PenPath) -> list[Points]:
-    return np.split(path.line, path.pen_downs)
-
-
-def shoelace_area(line: Points) -> float:
-    return abs(float((line.conj() * np.roll(line, -1)).imag.sum())) / 2
-
-
-def path_length(path: PenPath) -> float:
-    return sum(polyline_length(run) for run in split_runs(path))
-
-
-def outline_length(outline: Outline) -> float:
-    strokes = outline.strokes
-    edges = zip(strokes.edge_first, strokes.edge_last, strict=True)
-    return sum(polyline_length(strokes.points[a : b + 1]) for a, b in edges)
-
-
-def as_point_set(points: Points) -> set[tuple[float, ...]]:
-    return {tuple(point) for point in np.round(np.stack([points.real, points.imag], 1), 9)}
+from strokewise.synthesis.strokes import polyline_length
+from toy_strokes import (
+    as_point_set,
+    circle,
+    outline_length,
+    path_length,
+    random,
+    shoelace_area,
+    single_stroke,
+    split_runs,
+    unit_square,
+)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -73,37 +43,6 @@ def test_hand_with_all_knobs_at_zero_draws_the_outline(outline: Outline, seed: i
         ideal = strokes.points[strokes.edge_first[first_edge] : strokes.edge_last[stop_edge - 1] + 1]
         assert shoelace_area(area) == pytest.approx(shoelace_area(ideal), rel=1e-9)
     assert len(split_runs(path)) == len(strokes.spans)
-
-
-def test_gap_leaves_out_no_corner(outline: Outline) -> None:
-    strokes = outline.strokes
-    corners = {int(point) for point in strokes.edge_first[strokes.has_corner]}
-    gaps = 0
-    for seed in range(200):
-        params = replace(RULER, start=float(random(seed).random()), between=seed % 2 == 0, closing=-0.22)
-        order = hand.order_strokes(strokes, params, random(seed))
-        gaps += len(order.index) < len(strokes.points)
-        left_out = set(range(len(strokes.points))) - set(order.index.tolist())
-        for first_edge, stop_edge, closed in strokes.spans:
-            for edge in range(first_edge, stop_edge):
-                before = edge - 1 if edge > first_edge else stop_edge - 1  # this edge ends where the next begins
-                if closed and int(strokes.edge_first[edge]) in corners:
-                    ends = {int(strokes.edge_first[edge]), int(strokes.edge_last[before])}
-                    assert not ends <= left_out, f"seed {seed}"
-    assert gaps == (200 if any(closed for *_, closed in strokes.spans) else 0)
-
-
-def test_undershoot_of_a_curve_is_limited() -> None:
-    line = np.exp(2j * np.pi * np.linspace(0, 1, 73))
-    order = hand.WritingOrder(np.arange(73), np.array([0, 73]), np.array([True, True]))
-    direction = line[-1] - line[-1 - 19]  # over the last quarter
-    direction /= abs(direction)
-    overshoots = []
-    for seed in range(300):
-        extended = hand.extend_ends(line, order, replace(RULER, overshoot=0.45), 1.0, random(seed))
-        overshoots.append(((extended[-1] - line[-1]) * direction.conjugate()).real / polyline_length(line))
-    assert min(overshoots) == pytest.approx(-0.05), "share of its length"
-    assert max(overshoots) > 0.2
 
 
 def test_stretch_changes_aspect_ratio_and_keeps_longest_side(outline: Outline) -> None:
@@ -153,38 +92,11 @@ def test_lifting_splits_runs_at_every_corner_and_moves_nothing(outline: Outline)
     assert path_length(path) == pytest.approx(outline_length(outline))
 
 
-def test_pen_begins_at_start_and_follows_the_direction() -> None:
-    square = unit_square()
-    count, corners = len(square.points), square.points[square.edge_first]
-    for start in (0.0, 0.3, 0.6, 0.99):
-        at_corner, between, backwards = (
-            square.points[hand.order_strokes(square, replace(RULER, start=start, **flags), random()).index]
-            for flags in ({}, {"between": True}, {"backwards": True})
-        )
-        assert at_corner[0] == corners[int(4 * start)]
-        assert between[0] == square.points[int(start * count)]
-        np.testing.assert_array_equal(backwards, at_corner[::-1])
-    order = hand.order_strokes(circle(), replace(RULER, start=0.25), random())
-    assert order.index[0] == int(0.25 * len(circle().points)), "a circle has no corner to begin at"
-
-
 def test_start_and_direction_keep_the_points_of_the_outline(outline: Outline) -> None:
     for start, between, backwards in [(0.4, False, False), (0.4, True, False), (0.9, True, True), (0.0, False, True)]:
         params = replace(RULER, start=start, between=between, backwards=backwards)
         line = hand.draw_strokes(outline.strokes, params, random()).line
         assert as_point_set(line) == as_point_set(outline.strokes.points)
-
-
-@pytest.mark.parametrize(("closing", "share"), [(0.15, 1.0), (-0.15, 1.0), (0.5, 1.5), (1.0, 2.0)])
-@pytest.mark.parametrize("backwards", [False, True])
-def test_closing_retraces_that_share_of_an_open_stroke(closing: float, share: float, backwards: bool) -> None:
-    strokes = single_stroke(np.array([0, 1, 1 + 1j, 2 + 1j]), closed=False)
-    for seed in range(8):
-        order = hand.order_strokes(strokes, replace(RULER, closing=closing, backwards=backwards), random(seed))
-        length = polyline_length(strokes.points[order.index])
-        assert length == pytest.approx(share * polyline_length(strokes.points), rel=0.05)
-        for a, b in pairwise(order.starts):
-            assert len(set(strokes.edge_index[order.index[a:b]])) == 1, "a corner within a piece"
 
 
 @pytest.mark.parametrize(("closing", "share"), [(0.15, 1.15), (-0.15, 0.85), (1.0, 2.0)])
@@ -215,14 +127,6 @@ def test_rounding_shortens_the_path_and_keeps_its_ends(outline: Outline) -> None
     assert path_length(rounded) <= path_length(straight) + 1e-9
 
 
-@pytest.mark.parametrize(("layer", "share"), [(hand.add_drift, 1.2), (hand.add_tremor, 1.35)], ids=["drift", "tremor"])
-def test_drift_and_tremor_have_the_documented_deviation(layer: Callable[..., Points], share: float) -> None:
-    line = np.zeros(100, dtype=complex)
-    moved = np.concatenate([layer(line, 0.01, random(seed)) for seed in range(600)])
-    assert [moved.real.std(), moved.imag.std()] == pytest.approx([0.01 * share] * 2, rel=0.06)
-    np.testing.assert_array_equal(layer(line, 0.0, random()), line)
-
-
 def test_turn_rotates_and_keeps_lengths(outline: Outline) -> None:
     points = outline.strokes.points
     turned = hand.apply_transform(points, replace(RULER, turn=37.0))
@@ -246,3 +150,21 @@ def test_straight_line_allows_any_pen_and_bows_alike_in_every_direction() -> Non
         rises.append(float(np.ptp(level.imag) / np.ptp(level.real)))
     assert 0.01 < rises[0] < 0.2
     assert rises == pytest.approx([rises[0]] * 3)
+
+
+def test_dents_change_smooth_closed_strokes_alone(outline: Outline) -> None:
+    strokes = outline.strokes
+    dented = hand.dent_curves(strokes.points, strokes, strokes.half_size, 0.05, 0.2, random())
+    for first_edge, stop_edge, closed in strokes.spans:
+        part = slice(strokes.edge_first[first_edge], strokes.edge_last[stop_edge - 1] + 1)
+        unchanged = np.array_equal(dented[part], strokes.points[part])
+        assert unchanged is not (closed and not strokes.has_corner[first_edge])
+
+
+def test_dent_is_as_deep_as_asked_and_the_curve_stays_closed() -> None:
+    strokes = circle()
+    for dent in (0.2, -0.2):
+        radius = np.abs(hand.dent_curves(strokes.points, strokes, strokes.half_size, 0.0, dent, random(3)))
+        extreme = radius.min() if dent > 0 else radius.max()
+        assert extreme == pytest.approx(1 - dent, abs=0.02)
+        assert radius[0] == pytest.approx(radius[-1])

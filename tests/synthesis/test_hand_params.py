@@ -19,15 +19,18 @@ PARAMS_OF_KNOB = {
     "perspective": {"perspective_x", "perspective_y"},
     "corners": {"corners"},
     "bow": {"bow", "pinch"},
+    "lumps": {"lumps", "dent"},
     "rounding": {"rounding"},
     "start": {"start", "between", "backwards"},
     "lifting": {"lifting"},
     "overshoot": {"overshoot"},
-    "closing": {"closing", "flight"},
+    "closing": {"closing", "curl", "flight"},
+    "sketching": {"rounds", "apart", "spiral", "coil"},
     "loops": {"loops"},
     "hooks": {"hooks"},
     "drift": {"drift"},
     "tremor": {"tremor"},
+    "mouse": {"grid", "reports"},
 }
 
 
@@ -41,7 +44,7 @@ def sample(knobs: dict[str, float], seed: int) -> HandParams:
 @pytest.mark.parametrize("knob", ALL_OFF)
 def test_knob_changes_its_own_params_only(knob: str) -> None:
     changed = set()
-    for seed in range(60):
+    for seed in range(400):
         all_on, one_on = sample(ALL_ON, seed), sample({**ALL_OFF, knob: 1.0}, seed)
         ruler = replace(RULER, haste=one_on.haste)
         names = {

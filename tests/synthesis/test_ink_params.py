@@ -26,8 +26,16 @@ def filled(row: Row) -> bool:
     return bool(row["fill"] != "none")
 
 
+def filled_by_lines(row: Row) -> bool:
+    return row["fill"] not in ("none", "solid")
+
+
+def filled_solidly(row: Row) -> bool:
+    return bool(row["fill"] == "solid")
+
+
 def hatched(row: Row) -> bool:
-    return row["fill"] in ("hatched", "scribbled")
+    return row["fill"] in ink_params.HATCHINGS
 
 
 def squared(row: Row) -> bool:
@@ -54,10 +62,9 @@ DISTRIBUTIONS: dict[str, tuple[Condition, float, float, float]] = {  # where it 
     "bleeding": (always, 0, 0.3, 0.075),
     "strays": (always, 0, 3, 0.1),
     "neighbour": (always, 0, 1, 0.03),
-    "shade": (filled, 0.3, 1, 0.825),
-    "hatch_angle": (hatched, 0, 180, 90),
-    "hatch_apart": (hatched, 0.06, 0.18, 0.12),
-    "hatch_over": (hatched, 0, 1, 0.4),
+    "writing": (always, 0, 1, 0.03),
+    "fill_angle": (hatched, 0, 180, 90),
+    "fill_apart": (filled_by_lines, 0.02, 0.2, 0.116),
     "light": (always, 195, 255, 237),
     "dark": (always, 0, 90, 31.5),
     "inverted": (always, 0, 1, 0.2),
@@ -68,8 +75,8 @@ DISTRIBUTIONS: dict[str, tuple[Condition, float, float, float]] = {  # where it 
     "tint_red": (coloured, 0, 130, 42),
     "tint_green": (coloured, 0, 130, 42),
     "tint_blue": (coloured, 0, 130, 42),
-    "ruling": (ruled, 0.04, 0.2, 0.12),
-    "ruling_apart": (ruled, 0.06, 0.2, 0.13),
+    "ruling": (ruled, 0.04, 0.26, 0.15),
+    "ruling_apart": (ruled, 0.06, 0.46, 0.193),
     "ruling_x": (squared, 0, 1, 0.5),
     "ruling_y": (ruled, 0, 1, 0.5),
     "shadow_top_left": (photographed, 0, 0.45, 0.1125),
@@ -115,14 +122,45 @@ def test_columns_are_uncorrelated(rows: list[Row]) -> None:
 
 def test_fills_and_papers_have_their_frequencies(rows: list[Row]) -> None:
     count = len(rows)
-    for kind in FILLS[1:]:
-        assert sum(row["fill"] == kind for row in rows) == pytest.approx(0.2 * count, rel=0.1)
+    shares = np.diff([0.0, *ink_params.FILL_BOUNDS]) / ink_params.FILL_BOUNDS[-1]
+    for kind, share in zip(FILLS[1:], shares, strict=True):
+        assert sum(row["fill"] == kind for row in rows) == pytest.approx(0.17 * 4 * share * count, rel=0.15)
     for kind in PAPERS[1:]:
         assert sum(row["paper"] == kind for row in rows) == pytest.approx(0.35 / 3 * count, rel=0.1)
     ruled_photographs = [ruled(row) for row in rows if photographed(row)]
     assert sum(ruled_photographs) == pytest.approx(0.25 * len(ruled_photographs), rel=0.2)
     assert not any(ruled(row) for row in rows if row["paper"] == "plain")
     assert all(ruled(row) for row in rows if row["paper"] in ("lined", "squared"))
+
+
+def test_only_a_filling_by_lines_may_lack_the_outline(rows: list[Row]) -> None:
+    bare = [row for row in rows if not row["outlined"]]
+    assert 0.02 * len(rows) < len(bare) < 0.2 * len(rows)
+    assert {row["fill"] for row in bare} <= {"hatched", "zigzag", "crosshatched", "spiral"}
+    assert all(row["shade"] == 1 for row in rows if filled_by_lines(row))
+    assert all(0.3 <= row["shade"] <= 1 for row in rows if filled_solidly(row))
+    assert all(row["shade"] == 0 for row in rows if not filled(row))
+
+
+def test_lines_of_a_filling_reach_short_of_the_rim_and_over_it(rows: list[Row]) -> None:
+    reaches = np.array([row["fill_reach"] for row in rows if filled_by_lines(row)])
+    assert 0.2 < reaches.min() < 0.8
+    assert 1.1 < reaches.max() < 1.5
+    assert (reaches == 1).mean() == pytest.approx(0.3, abs=0.05), "neat ones end at it"
+    assert all(row["fill_reach"] == 0 for row in rows if not filled_by_lines(row))
+
+
+def test_connectors_touch_closed_drawings_only() -> None:
+    knobs = dict.fromkeys(InkStrengths.model_fields, 4.0)
+    for closed in (True, False):
+        rng = np.random.default_rng(0)
+        counts = [
+            ink_params.sample_ink_params(
+                knobs, rng.random(ink_params.INK_UNIFORMS).tolist(), CANVAS, closed, rng
+            ).connectors
+            for _ in range(500)
+        ]
+        assert set(counts) == ({0, 1, 2, 3} if closed else {0})
 
 
 def test_one_channel_has_no_cast(rows: list[Row]) -> None:
@@ -146,14 +184,16 @@ def test_sampling_uses_all_numbers_that_it_draws(
 def test_rules_on_a_small_canvas_are_six_pixels_apart() -> None:
     knobs = {**dict.fromkeys(InkStrengths.model_fields, 0.0), "paper": 1.0}
     rng = np.random.default_rng(0)
-    samples = [ink_params.sample_ink_params(knobs, [0.5, 0.5, 0.0, 0.5], 32, True, rng) for _ in range(300)]
+    samples = [ink_params.sample_ink_params(knobs, [0.5, 0.5, 0.0, 0.5, 0.5], 32, True, rng) for _ in range(300)]
     assert min(sample.ruling_apart for sample in samples if sample.ruling) == 6 / 32
 
 
 def test_columns_that_do_not_apply_are_zero(make_ink_params: Callable[..., InkParams]) -> None:
     for seed in range(20):
         plain = vars(make_ink_params(seed))
-        assert {name for name, value in plain.items() if value} == {"size", "x", "y", "pen", "light", "fill", "paper"}
+        assert {name for name, value in plain.items() if value} == {
+            *("size", "x", "y", "pen", "light", "fill", "paper", "outlined")
+        }
         assert (plain["fill"], plain["paper"], plain["light"]) == ("none", "plain", 255)
 
 

@@ -39,7 +39,9 @@ def baseline(params: Params, folder: Path = BASELINE_DIR, paintings_per_shape: i
     training_set = load_training_set(image_size, paintings_per_shape)
     pictures, labels, shapes = training_set.split.pictures, training_set.split.labels, training_set.split.shapes
     _check_enough(labels, shapes, config.folds)
-    limits = augment_limits(training_set.factors, training_set.split.pictures, training_set.num_drawings)  # the same as the CNN's
+    limits = augment_limits(
+        training_set.factors, training_set.split.pictures, training_set.num_drawings
+    )  # the same as the CNN's
     copies = augmented.augmented_copies(pictures, config.augmented_copies, config.seed, limits)
     trials = selection.cross_validate(pictures, labels, copies, config.folds, config.seed)
     best = selection.best_trial(trials)

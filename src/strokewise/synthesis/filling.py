@@ -5,7 +5,6 @@ rim or over it.
 """
 
 import math
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -44,7 +43,8 @@ def draw_filling(
     beyond = 0.5 * min(size) * max(0.0, params.fill_reach - 1) + 0.7 * spacing * params.fill_jitter
     if beyond >= 0.5:
         radius = math.ceil(1.2 * beyond)
-        area = cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        cv2.dilate(area, disc, area)
     return np.asarray(cv2.min(lines, area), dtype=np.uint8)
 
 
@@ -71,6 +71,8 @@ def _rows(
     direction = np.exp(1j * math.radians(angle))
     rotated = polygon / direction  # in this frame the lines are horizontal
     low, high = float(rotated.imag.min()), float(rotated.imag.max())
+    short = 0.5 * max(0.0, 1 - reach) * (high - low)
+    low, high = low + short, high - short
     count = min(MAX_FILL_LINES, int((high - low) / spacing) + 1)
     y = low + (high - low) * (np.arange(count) + 0.5) / count
     left, right = _extent(rotated, y)
@@ -114,7 +116,9 @@ def _circles(polygon: Points, spacing: float, reach: float, jitter: float, rng: 
     """Circles that wander over the polygon from one end to the other, or round and round about its middle."""
     middle = polygon.mean()
     away = polygon - middle
-    spread: NDArray[np.float64] = np.linalg.eigvalsh(np.cov([away.real, away.imag])) ** 0.5 if len(away) > 2 else np.ones(2)
+    spread: NDArray[np.float64] = (
+        np.linalg.eigvalsh(np.cov([away.real, away.imag])) ** 0.5 if len(away) > 2 else np.ones(2)
+    )
     axis = away[np.abs(away).argmax()]
     axis /= abs(axis) + 1e-9
     length, width = 1.25 * float(spread[1]), 1.25 * float(spread[0])

@@ -17,10 +17,18 @@ MIN_RULE_SPACING = 6.0  # pixels between two rules
 MAX_INK_LEVEL = 150.0  # highest level of a colour channel of ink: brighter would not look like ink
 FILLS = ("none", "solid", "hatched", "zigzag", "crosshatched", "scrawled", "spiral", "circling")
 HATCHINGS = ("hatched", "zigzag", "crosshatched")  # the fillings by straight lines, which have an angle
-FILL_BOUNDS = (2.0, 3.5, 6.5, 7.5, 9.5, 10.5, 11.5)  # of the parts of a range that stand for a filling each: its frequency
+FILL_BOUNDS = (
+    2.0,
+    3.5,
+    6.5,
+    7.5,
+    9.5,
+    10.5,
+    11.5,
+)  # of the parts of a range that stand for a filling each: its frequency
 PAPERS = ("plain", "lined", "squared", "photographed")
 INK_UNIFORMS = 5  # numbers for what matters most, which the caller may stratify over its paintings
-INK_DRAWS = 49  # numbers drawn for everything else
+INK_DRAWS = 45  # numbers drawn for everything else
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,8 @@ def sample_ink_params(
     kind = FILLS[1 + bisect.bisect_right(FILL_BOUNDS, u() * FILL_BOUNDS[-1])]
     fill = kind if closed and uniforms[1] < 0.17 * knobs["fill"] else "none"
     filled, by_lines = fill != "none", fill not in ("none", "solid")
-    loose, bare = u(), by_lines and fill not in ("scrawled", "circling") and u() < 0.2
+    loose, bare = u(), u() < 0.2 and by_lines and fill not in ("scrawled", "circling")
+    shade = 1.0 - 0.7 * u() * (u() < 0.5)
     kind, ruled_photograph = PAPERS[1 + int(3 * u())], u() < 0.25
     paper = kind if uniforms[2] < 0.35 * paper_strength else "plain"
     photographed, squared = paper == "photographed", paper == "squared"
@@ -108,7 +117,7 @@ def sample_ink_params(
         breaks=min(6, int(1 + 4 * knobs["breaks"] * u())) * (u() < 0.08 * knobs["breaks"]),
         bleeding=min(0.5, knobs["bleeding"] * 0.3 * u()) * (u() < 0.5),
         fill=fill,
-        shade=1.0 if by_lines else (1.0 - 0.7 * u() * (u() < 0.5)) * filled,
+        shade=1.0 if by_lines else shade * filled,
         fill_angle=180 * u() * (fill in HATCHINGS),
         fill_apart=(0.04 + 0.16 * u()) * (0.5 if bare else 1.0) * by_lines,
         fill_reach=(1.0 + (0.55 * (u() - 0.65) * min(2.0, knobs["fill"])) * (loose > 0.3)) * by_lines,

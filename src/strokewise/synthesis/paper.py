@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.synthesis.ink import Image
 from strokewise.synthesis.ink_params import InkParams
+from strokewise.synthesis.pen import Image
 from strokewise.synthesis.strokes import unit_steps
 
 

@@ -38,7 +38,7 @@ class Allowance(TypedDict):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is painted, and how far it may be changed; every field is a column of the data set, and its text is on the dataset card."""
+    """What is painted, and how far it may be changed; every field is a column, and its text is on the dataset card."""
 
     variant: Annotated[str, "which of the shape's outlines, or the kind of doodle"]
     contains: Annotated[str, "the shapes that a doodle is made of, in the order of drawing, with a + between"]

@@ -1,6 +1,6 @@
 """What else is on the sheet: stray marks, a neighbouring drawing, writing, connectors that touch the drawing.
 
-    the drawing's line (Q,) in pixels → a mask uint8 (C, C), 0 bare paper, 255 full ink
+the drawing's line (Q,) in pixels → a mask uint8 (C, C), 0 bare paper, 255 full ink
 """
 
 import numpy as np
@@ -90,11 +90,12 @@ def _draw_writing(mask: Image, low: Floats, high: Floats, pen: float, rng: np.ra
     place = rng.uniform(0.0, 0.7) * canvas
     for _ in range(int(rng.integers(1, 4))):
         strokes = [stroke for stroke, _ in letters(rng)]
-        top = max(float(stroke.imag.max()) for stroke in strokes)
+        scale = size / max(6.0, *(float(stroke.imag.max()) for stroke in strokes))
+        width = scale * max(float(stroke.real.max()) for stroke in strokes)
         if side % 2 == 0:
-            corner = complex(low[0] - near - size if side == 0 else high[0] + near, place)
+            corner = complex(low[0] - near - width if side == 0 else high[0] + near, place)
         else:
             corner = complex(place, low[1] - near - size if side == 1 else high[1] + near)
         for stroke in strokes:
-            draw_polyline(mask, to_fixed_point(corner + stroke * (size / max(top, 6.0))), max(1.0, 0.5 * pen))
+            draw_polyline(mask, to_fixed_point(corner + scale * stroke), max(1.0, 0.5 * pen))
         place += size * 1.2

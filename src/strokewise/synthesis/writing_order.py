@@ -1,6 +1,6 @@
 """The order of writing: where each stroke begins, its direction, where the pen is lifted, what is drawn again.
 
-    Strokes, HandParams → WritingOrder (indices into the outline's points)
+Strokes, HandParams → WritingOrder (indices into the outline's points)
 """
 
 from dataclasses import dataclass
@@ -70,5 +70,3 @@ def _closed_route(strokes: Strokes, first_edge: int, stop_edge: int, params: Han
     else:
         offset = int(strokes.edge_first[first_edge + int(params.start * (stop_edge - first_edge))]) - a
     return a + (offset + np.arange((1 + params.rounds) * (b - a) + extra)) % (b - a)
-
-

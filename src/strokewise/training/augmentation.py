@@ -33,7 +33,14 @@ DILATION_STRENGTH, EROSION_STRENGTH = 0.9, 0.35  # of what a 3×3 dilation adds 
 CUTOUT_SIDE = 0.2  # of the largest cutout, of the picture's side
 CUTOUT_PROBABILITY = 0.5
 FREE_ROTATION = math.radians(90)  # what may be rotated further has no right way up
-LIMIT_FACTORS = ("turn", "max_turn", "mirrorable", "stretch", "min_stretch", "max_stretch")  # what the limits follow from
+LIMIT_FACTORS = (
+    "turn",
+    "max_turn",
+    "mirrorable",
+    "stretch",
+    "min_stretch",
+    "max_stretch",
+)  # what the limits follow from
 INK_THRESHOLD = 0.25  # of full ink: what counts for the bounding box
 MAX_LOG_STRETCH = math.log(2.2)  # more would make lines too thick one way and too thin the other
 STRETCH_PROBABILITY = 0.5
@@ -215,7 +222,14 @@ def _sample_hatching(u: Tensor, image_size: int) -> Tensor:
     low, high = HATCH_PERIOD
     angle, frequency = u[:, 0] * math.pi, math.pi * image_size / (low + (high - low) * u[:, 1])
     return torch.stack(
-        [frequency * angle.cos(), frequency * angle.sin(), 2 * math.pi * u[:, 2], 0.3 + 0.5 * u[:, 3], 4 * u[:, 4] ** 2], 1
+        [
+            frequency * angle.cos(),
+            frequency * angle.sin(),
+            2 * math.pi * u[:, 2],
+            0.3 + 0.5 * u[:, 3],
+            4 * u[:, 4] ** 2,
+        ],
+        1,
     )
 
 
@@ -283,7 +297,9 @@ def hatch(batch: Tensor, hatching: Tensor, interior: Tensor) -> Tensor:
     along_x, along_y, phase, share, wobble = hatching[index].view(-1, 5, 1, 1).unbind(1)
     centres = _pixel_centres(batch.shape[-1], batch.device)
     x, y = centres.view(1, 1, -1), centres.view(1, -1, 1)
-    waves = (along_x * x + along_y * y + phase + wobble * (3 * (x * along_y - y * along_x).sign() * (x + y)).sin()).cos()
+    waves = (
+        along_x * x + along_y * y + phase + wobble * (3 * (x * along_y - y * along_x).sign() * (x + y)).sin()
+    ).cos()
     across = (along_x * y - along_y * x + phase).cos() * (wobble > 2)  # some are crosshatched
     stripes = ((torch.maximum(waves, across) - (math.pi * share).cos()) * 2).clamp(0, 1) * interior[index]
     return batch.index_copy(0, index, torch.maximum(batch[index], stripes.unsqueeze(1)))
