@@ -485,7 +485,7 @@ def test_drawings_are_appended_to_the_training_set(workdir: Path) -> None:
     loaded = load_training_set(16)
     assert len(loaded.split.labels) == 49
     assert loaded.split.labels[-1] == SHAPES.index("ring")
-    limits = augmentation.augment_limits(loaded.factors, loaded.split.labels, loaded.num_drawings)
+    limits = augmentation.augment_limits(loaded.factors, loaded.split.pictures, loaded.num_drawings)
     assert limits is not None
     assert (float(limits.max_rotation[-1]), bool(limits.mirror[-1])) == (0.0, False)
     assert train(params("train.epochs=1")).fingerprint != without.fingerprint

@@ -25,6 +25,10 @@ def corners(count: int) -> torch.Tensor:
     return picture.repeat(count, 1, 1, 1)
 
 
+def no_interior(count: int) -> torch.Tensor:
+    return torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+
+
 def zero_params(count: int, limits: AugmentLimits | None = None) -> augmentation.AugmentParams:
     """Parameters of strength 0, so that one can be varied at a time."""
     return augmentation.sample_augment(count, SIDE, generator(), 0.0, limits)
@@ -33,7 +37,7 @@ def zero_params(count: int, limits: AugmentLimits | None = None) -> augmentation
 def exact_limits(count: int, degrees: float, mirror: bool) -> AugmentLimits:
     turn = torch.full((count,), math.radians(degrees))
     nothing = torch.zeros(count)
-    return AugmentLimits(turn, turn, torch.full((count,), mirror), nothing, nothing, nothing)
+    return AugmentLimits(turn, turn, torch.full((count,), mirror), nothing, nothing, nothing, no_interior(count))
 
 
 def test_augment_keeps_the_range_and_changes_each_picture_differently() -> None:
@@ -95,7 +99,7 @@ def test_stretch_follows_the_paintings_own_width(degrees: int) -> None:
     turn = torch.full((400,), math.radians(degrees))
     none = torch.zeros(400)
     factor = torch.full((400,), math.log(2.0))
-    limits = AugmentLimits(none, none, torch.zeros(400, dtype=torch.bool), turn, factor, factor)
+    limits = AugmentLimits(none, none, none > 0, turn, factor, factor, no_interior(400))
     linear = augmentation.sample_augment(400, SIDE, generator(), 1e-6, limits).linear
     assert torch.allclose(linear, torch.eye(2).expand(400, 2, 2), atol=1e-4)  # strength scales it, too
     linear = augmentation.stretch_along(turn[:1], factor[:1])[0].double()
@@ -140,21 +144,93 @@ def test_noise_and_cutout_are_per_sample() -> None:
     assert paper.min() == 0
 
 
-def test_limits_are_what_the_paintings_show() -> None:
-    labels = np.array([0, 0, 0, 1, 1])
+def test_limits_are_what_the_outlines_allow() -> None:
     factors = {
-        "turn": np.array([-10.0, 20.0, 0.0, 170.0, 30.0]),
-        "mirrored": np.array([False, False, False, False, True]),
-        "stretch": np.array([1.0, 2.0, 1.0, 0.5, 1.5]),
-        "variant": np.array(["a", "a", "b", "a", "a"]),
+        "turn": np.array([-10.0, 20.0, 170.0]),
+        "max_turn": np.array([30.0, 20.0, 180.0]),
+        "mirrorable": np.array([False, False, True]),
+        "stretch": np.array([1.0, 2.0, 0.5]),
+        "min_stretch": np.array([0.5, 0.25, 0.5]),
+        "max_stretch": np.array([2.0, 4.0, 2.0]),
     }
-    limits = augmentation.augment_limits(factors, labels)
+    pictures = np.zeros((4, SIDE, SIDE), np.uint8)  # the last by a person
+    pictures[0, 8:24, 8:24] = 255
+    pictures[0, 10:22, 10:22] = 0
+    limits = augmentation.augment_limits(factors, pictures, num_drawings=1)
     assert limits is not None
-    assert torch.rad2deg(limits.min_rotation).numpy() == pytest.approx([-10, -40, 0, -350, -210], abs=1e-3)
-    assert torch.rad2deg(limits.max_rotation).numpy() == pytest.approx([30, 0, 0, 10, 150], abs=1e-3)
-    assert limits.mirror.tolist() == [False, False, False, True, True]
+    assert torch.rad2deg(limits.min_rotation).numpy() == pytest.approx([-20, -40, -350, 0], abs=1e-3)
+    assert torch.rad2deg(limits.max_rotation).numpy() == pytest.approx([40, 0, 10, 0], abs=1e-3)
+    assert limits.mirror.tolist() == [False, False, True, False]
     # preprocessing takes the root of the aspect ratio
-    assert torch.exp(2 * limits.min_log_stretch).numpy() == pytest.approx([1, 0.5, 1, 1, 1 / 3], abs=1e-3)
-    assert torch.exp(2 * limits.max_log_stretch).numpy() == pytest.approx([2, 1, 1, 3, 1], abs=1e-3)
-    assert torch.rad2deg(limits.turn).numpy() == pytest.approx(factors["turn"], abs=1e-3)
-    assert augmentation.augment_limits({"variant": factors["variant"]}, labels) is None
+    assert torch.exp(2 * limits.min_log_stretch).numpy() == pytest.approx([0.5, 0.125, 1, 1], abs=1e-3)
+    assert torch.exp(2 * limits.max_log_stretch).numpy() == pytest.approx([2, 2, 4, 1], abs=1e-3)
+    assert torch.rad2deg(limits.turn).numpy() == pytest.approx([-10, 20, 170, 0], abs=1e-3)
+    assert limits.interior.sum((1, 2)).tolist() == [144, 0, 0, 0]
+    for name in augmentation.LIMIT_FACTORS:
+        missing = {other: values for other, values in factors.items() if other != name}
+        assert augmentation.augment_limits(missing, pictures) is None
+
+
+def ring(count: int) -> torch.Tensor:
+    """Pictures of a square ring (count, 1, SIDE, SIDE), smaller than their frame."""
+    picture = torch.zeros(1, 1, SIDE, SIDE)
+    picture[..., 8:24, 8:24] = 1
+    picture[..., 10:22, 10:22] = 0
+    return picture.repeat(count, 1, 1, 1)
+
+
+def test_retrace_keeps_the_first_round_and_adds_the_second() -> None:
+    shifted = torch.tensor([[1.0, 0, 0.25], [0, 1.0, 0]])  # by an eighth of the side to the left
+    changed = augmentation.retrace(ring(2), torch.stack([torch.zeros(2, 3), shifted]))
+    assert torch.equal(changed[0], ring(1)[0])
+    assert (changed[1] >= ring(1)[0]).all()
+    assert changed[1, 0, 10:22, 4].min() == pytest.approx(1)
+
+
+def test_hatch_fills_stripes_into_the_interior_alone() -> None:
+    interior = torch.zeros(2, SIDE, SIDE, dtype=torch.bool)
+    interior[:, 10:22, 10:22] = True
+    stripes = torch.tensor([[math.pi * SIDE / 4, 0.0, 0.0, 0.5, 0.0]])  # upright, four pixels from one to the next
+    changed = augmentation.hatch(ring(2), torch.cat([torch.zeros(1, 5), stripes]), interior)
+    assert torch.equal(changed[0], ring(1)[0])
+    added = changed[1] - ring(1)[0]
+    assert added[0][~interior[1]].abs().max() == 0
+    assert 0.3 < added[0][interior[1]].mean() < 0.7
+    assert torch.allclose(added[0, 10], added[0, 21]), "the same in every row"
+
+
+def test_touch_draws_lines_outward_from_the_ink() -> None:
+    line = torch.tensor([0.0, 0.0, 0.3, 2 / SIDE])  # from the rightmost ink to the right
+    touches = torch.zeros(2, augmentation.TOUCHES, 4)
+    touches[1, 0] = line
+    changed = augmentation.touch(ring(2), touches)
+    assert torch.equal(changed[0], ring(1)[0])
+    added = (changed[1] - ring(1)[0])[0]
+    assert added[:, :22].abs().max() == 0
+    assert added[8:13, 26].max() == 1
+    assert added[:, 31].max() == 0, "it ends"
+
+
+def test_only_what_encloses_something_is_touched() -> None:
+    closed = replace(exact_limits(200, 0, False), interior=torch.ones(200, SIDE, SIDE, dtype=torch.bool))
+    for limits, is_touched in ((closed, True), (exact_limits(200, 0, False), False)):
+        params = augmentation.sample_augment(200, SIDE, generator(), 1.0, limits)
+        assert bool(params.touches.any()) is is_touched
+        share = params.touches.flatten(1).any(1).float().mean()
+        assert share == pytest.approx(augmentation.TOUCH_PROBABILITY * is_touched, abs=0.08)
+
+
+def test_touched_pictures_leave_room_for_the_lines() -> None:
+    limits = replace(exact_limits(300, 0, False), interior=torch.ones(300, SIDE, SIDE, dtype=torch.bool))
+    params = augmentation.sample_augment(300, SIDE, generator(), 1.0, limits)
+    touched = params.touches.flatten(1).any(1)
+    assert params.zoom[touched].mean() < 0.9 < params.zoom[~touched].mean()
+
+
+def test_subset_with_lines_and_fillings_is_augmented_as_within_the_batch() -> None:
+    limits = replace(exact_limits(60, 10, True), interior=ring(60)[:, 0].cumsum(2) > 0)
+    params = augmentation.sample_augment(60, SIDE, generator(), 1.0, limits)
+    assert all(value.any() for value in (params.retrace, params.hatching, params.touches))
+    parts = [slice(0, 1), slice(1, 37), slice(37, 60)]
+    apart = torch.cat([augmentation.apply_augment(ring(60)[part], params.subset(part)) for part in parts])
+    assert torch.equal(apart, augmentation.apply_augment(ring(60), params))

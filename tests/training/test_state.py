@@ -21,7 +21,8 @@ def new_state(root: Path, seed: int) -> TrainState:
 
 def take_step(train_state: TrainState) -> None:
     train_state.model(torch.ones(4, 1, 16, 16)).square().sum().backward()
-    train_state.optimizer.step()
+    for optimizer in train_state.optimizers:
+        optimizer.step()
     train_state.step += 1
     train_state.history.append([1.0, 0.5, 0.5, 0.5, 0.5, 0.001])
 

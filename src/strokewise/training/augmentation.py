@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional
+
+from strokewise.preprocessing.interior import enclosed_paper
 
 # The amounts at strength 1, chosen by eye: a shape stays what it is. What was tried: `docs/experiments.md`.
 MAX_ROTATION = math.radians(12)
@@ -77,6 +78,7 @@ def augment_limits(
 
     Args:
         factors: the columns of a split, an array (number of paintings,) each.
+        pictures: uint8 (N, G, G), of the paintings and then of the drawings.
         num_drawings: how many of the last pictures are drawings by people. No factors are known of them: they are not
             mirrored, and rotated and stretched by the small amounts alone.
 
@@ -98,15 +100,8 @@ def augment_limits(
         "max_log_stretch": highest - log_stretch,
     }
     tensors = {name: torch.tensor(np.append(values, np.zeros(num_drawings))).float() for name, values in arrays.items()}
-    interior = torch.from_numpy(np.stack([_interior(picture) for picture in pictures]))
+    interior = torch.from_numpy(np.stack([enclosed_paper(picture) for picture in pictures]))
     return AugmentLimits(**{**tensors, "mirror": tensors["mirror"].bool()}, interior=interior)
-
-
-def _interior(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where the paper is enclosed by ink, bool (G, G)."""
-    outside = cv2.copyMakeBorder(cv2.threshold(picture, 96, 255, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    cv2.floodFill(outside, None, (0, 0), 128)
-    return np.equal(np.asarray(outside)[1:-1, 1:-1], 0)
 
 
 @dataclass(frozen=True)
