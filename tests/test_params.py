@@ -1,5 +1,6 @@
 """params.yaml: what is not allowed is reported at once, in one line, with what is allowed."""
 
+import os
 import subprocess
 import sys
 import time
@@ -151,3 +152,20 @@ def test_override_that_is_no_text_is_refused(override: str, root: Path) -> None:
     with pytest.raises(ParamsError, match=r"params\.yaml|--set") as caught:
         Params.load(root / "params.yaml", [override])
     assert len(str(caught.value)) < 400 + len(str(root))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large", "link"])
+def test_file_that_is_none_or_too_large_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "large":
+            path.touch()
+            os.truncate(path, 2**42)
+        case "link":
+            path.symlink_to("params.yaml")
+    with pytest.raises(ParamsError, match=r"it is no file|it has more than 400,000 bytes|symbolic links"):
+        Params.load(path)

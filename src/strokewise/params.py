@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from strokewise.errors import ParamsError, one_line
 from strokewise.support.paths import PARAMS_FILE
+from strokewise.support.regular_file import read_regular
 from strokewise.support.validation_errors import describe_error, format_value, join_names, section_fields, shorten
 
 MAX_YAML_LENGTH, MAX_YAML_BRACKETS = 100_000, 200  # characters, and [ or {; params.yaml has some 7,000 and 0
@@ -231,7 +232,7 @@ class Params(Section):
         Raises ParamsError, one line, if the file is missing or unreadable, or anything in it is not allowed.
         """
         try:
-            values = parse_yaml(path.read_text(encoding="utf-8"))
+            values = parse_yaml(read_regular(path, 4 * MAX_YAML_LENGTH).decode("utf-8"))
         except FileNotFoundError:
             raise ParamsError(
                 f"no {path} here; run strokewise in the root of the project, or name one with --params FILE"

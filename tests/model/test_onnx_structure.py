@@ -156,11 +156,16 @@ def expand(model: onnx.ModelProto) -> None:
         helper.make_node("ReduceMean", ["large"], ["mean"], keepdims=0),
         helper.make_node("Add", ["logits", "mean"], ["extra"]),
     ]
-    insert_before_last(model, *nodes, one=np.float32(1), size=np.array([2**18, 2**16]))  # 64 GiB
+    insert_before_last(model, *nodes, one=np.float32(1), size=np.array([onnx_file._memory_limit() // 4]))
 
 
 def three_scores(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((PIXELS, 3), np.float32), "weights"))
+
+
+def no_numbers(model: onnx.ModelProto) -> None:
+    weights = np.full((PIXELS, 2), np.nan, np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weights"))
 
 
 def wrong_rows(model: onnx.ModelProto) -> None:
@@ -174,6 +179,7 @@ def wrong_rows(model: onnx.ModelProto) -> None:
         (expand, "takes more than [0-9,]+ bytes for a picture"),
         (three_scores, r"answers with \(1, 3\), not a row of 2 a picture"),
         (wrong_rows, "cannot be run"),
+        (no_numbers, "answers with something that is no number"),
     ],
 )
 def test_graph_that_fails_when_it_runs_is_refused_in_one_line(

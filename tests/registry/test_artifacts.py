@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from registry_queries import search_runs
-from strokewise.errors import ModelError
+from strokewise.errors import DatasetError, ModelError
 from strokewise.model.config_file import write_config
 from strokewise.params import Params
 from strokewise.stages.register import register
@@ -73,6 +74,17 @@ def test_damaged_report_raises_model_error(
         register(params)
     assert len(str(caught.value)) < 300
     assert search_runs() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["report/details.json", "report/confusion-cnn.csv", "model/history.csv", "paintings/test/00000.parquet"]
+)
+def test_pipe_in_the_place_of_a_result_raises_at_once(path: str, project: Project, params: Params) -> None:
+    file = project() / "data" / path
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises((ModelError, DatasetError), match="is no file"):
+        register(params)
 
 
 @pytest.mark.parametrize("place", ["paired.p", "paired.difference", "cnn.low", "baseline.accuracy"])

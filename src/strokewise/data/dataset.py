@@ -125,6 +125,8 @@ def _shard_paths(split: str, folder: Path) -> list[Path]:
         expected = f"{number:05d}.parquet"
         if path.name != expected:
             raise DatasetError(f"{folder / split} has {path.name} where {expected} belongs; {REGENERATE_HINT}")
+        if not path.is_file():  # reading a pipe would block
+            raise DatasetError(f"{path} is no file; {REGENERATE_HINT}")
     return paths
 
 

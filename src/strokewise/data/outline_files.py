@@ -5,6 +5,9 @@ from pathlib import Path
 
 from strokewise.errors import DatasetError
 from strokewise.support.paths import OUTLINES_DIR
+from strokewise.support.regular_file import read_regular
+
+MAX_OUTLINE_BYTES = 2**20  # more than *generate* reads
 
 
 def read_outline_files(shapes: Sequence[str], folder: Path = OUTLINES_DIR) -> dict[str, dict[str, str]]:
@@ -15,9 +18,9 @@ def read_outline_files(shapes: Sequence[str], folder: Path = OUTLINES_DIR) -> di
     files = {shape: sorted((folder / shape).glob("*.svg")) for shape in shapes}
     try:
         return {
-            shape: {path.stem: path.read_text(encoding="utf-8") for path in paths}
+            shape: {path.stem: read_regular(path, MAX_OUTLINE_BYTES).decode("utf-8") for path in paths}
             for shape, paths in sorted(files.items())
             if paths
         }
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"an outline in {folder} cannot be read: {error}; save it as SVG in UTF-8") from None

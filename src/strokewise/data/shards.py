@@ -123,6 +123,8 @@ def count_rows(path: Path) -> int:
 
 def open_shard(path: Path) -> ShardFile:
     """Read the footer of a shard. Raises DatasetError if it is damaged or not a shard of paintings."""
+    if not path.is_file():  # reading a pipe would block
+        raise DatasetError(f"{path} is no file; {REGENERATE_HINT}")
     try:
         footer = pq.read_metadata(path)
         schema = footer.schema.to_arrow_schema()

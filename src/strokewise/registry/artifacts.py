@@ -18,8 +18,10 @@ from strokewise.errors import ModelError, one_line
 from strokewise.model.verify import verify_model
 from strokewise.params import RegisterParams
 from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
+from strokewise.support.regular_file import read_regular
 
 REPORT_PATTERNS = ("*.png", "*.csv", "*.json", "index.html", "predictions.parquet")
+MAX_REPORT_BYTES = 2**26  # of details.json, a table or a history
 MEASURED = {  # the numbers in details.json that a registration prints, by section
     **dict.fromkeys(("cnn", "baseline"), ("accuracy", "low", "high")),
     "paired": ("difference", "low", "high", "p"),
@@ -119,7 +121,7 @@ def _read_model(kind: str, folder: Path, metrics: Mapping[str, Any]) -> ModelArt
 def _read_json(path: Path, stage: str, required: Sequence[str]) -> dict[str, Any]:
     """Read a JSON object that `stage` writes; raises ModelError if it lacks one of the `required` keys."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular(path, MAX_REPORT_BYTES).decode("utf-8"))
         if not isinstance(value, dict):
             raise ValueError("it holds no object")
         if missing := [key for key in required if key not in value]:
@@ -163,7 +165,7 @@ def model_history(model: ModelArtifact) -> list[dict[str, float]]:
 def read_history(path: Path) -> list[dict[str, float]]:
     """The complete rows of a `history.csv` that may still be growing; empty if there is no such file."""
     try:
-        complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        complete = read_regular(path, MAX_REPORT_BYTES).decode("utf-8").rpartition("\n")[0]
     except FileNotFoundError:
         return []
     rows = csv.DictReader(complete.splitlines())
@@ -180,8 +182,8 @@ def test_predictions(state: PipelineState) -> tuple[list[int], list[int], list[i
     for kind in MODEL_DIRS:
         path = state.report / f"confusion-{kind}.csv"
         try:
-            with path.open(newline="", encoding="utf-8") as lines:
-                tables.append([(label_of[row["actual"]], label_of[row["predicted"]]) for row in csv.DictReader(lines)])
+            lines = read_regular(path, MAX_REPORT_BYTES).decode("utf-8").splitlines()
+            tables.append([(label_of[row["actual"]], label_of[row["predicted"]]) for row in csv.DictReader(lines)])
         except (OSError, LookupError, ValueError, csv.Error) as error:
             raise ModelError(
                 f"{path} cannot be read: {one_line(repr(error), 120)}; run `strokewise evaluate`"
