@@ -26,6 +26,7 @@ from strokewise.synthesis.strokes import Floats, Indices, Points, Strokes
 from strokewise.synthesis.writing_order import order_strokes
 
 LUMP_MODES = np.arange(2, 7)  # lumps and hollows around a smooth closed stroke
+LUMP_SHARES = (LUMP_MODES - 1) ** -0.8  # of the largest, for each
 MIN_FLATNESS = 0.02  # what is flatter is a line with no inside to spare: it is distorted as if it were as high as wide
 
 
@@ -157,19 +158,21 @@ def dent_curves(
         dent: Depth of one dent as a share of the radius; negative for a bulge.
         rng: Places them.
     """
-    if lumps == 0 and dent == 0:
+    smooth = [span[:2] for span in strokes.spans if span[2] and not strokes.has_corner[span[0]]]
+    if not smooth or (lumps == 0 and dent == 0):
         return points
-    change = np.zeros(len(points))
-    for first_edge, stop_edge, closed in strokes.spans:
-        amounts = rng.standard_normal(len(LUMP_MODES)) * lumps / (LUMP_MODES - 1) ** 0.8
-        phases, place, width = rng.random(len(LUMP_MODES)), rng.random(), rng.uniform(0.25, 0.7)
-        if closed and not strokes.has_corner[first_edge]:
-            part = slice(int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1)
-            angle = np.arctan2(points[part].imag / half_size.imag, points[part].real / half_size.real)
-            waves = np.cos(angle[:, None] * LUMP_MODES + 2 * np.pi * phases)
-            away = np.abs(np.angle(np.exp(1j * (angle - 2 * np.pi * place)))) / width
-            change[part] = (waves @ amounts).clip(-0.3, 0.3) - dent * np.exp(-(away**2))
-    return points * (1 + change)
+    dented = points.copy()
+    for first_edge, stop_edge in smooth:
+        amounts = rng.standard_normal(len(LUMP_MODES)) * (lumps * LUMP_SHARES)
+        phases, (place, width) = rng.random(len(LUMP_MODES)), rng.random(2).tolist()
+        part = slice(int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1)
+        angle = np.arctan2(points[part].imag / half_size.imag, points[part].real / half_size.real)
+        change = np.cos(angle[:, None] * LUMP_MODES + 2 * np.pi * phases) @ amounts
+        if dent:
+            away = (angle + 2 * np.pi * place) % (2 * np.pi) - np.pi
+            change -= dent * np.exp(-((away / (0.25 + 0.45 * width)) ** 2))
+        dented[part] *= 1 + change.clip(-0.4, 0.4)
+    return dented
 
 
 # --- the whole drawing

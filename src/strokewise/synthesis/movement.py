@@ -145,7 +145,10 @@ def add_hooks(line: Points, pen_downs: Indices, size: float, rng: np.random.Gene
 def add_drift(line: Points, level: float, rng: np.random.Generator) -> Points:
     """Add slow wandering along the whole drawing: the first few half-waves, the slower the larger."""
     weights = rng.standard_normal(4 * DRIFT_WAVES).view(np.complex128)
-    return line + level * (_drift_basis(len(line)) @ weights) if level else line
+    if level == 0:
+        return line
+    waves = _drift_basis() @ (level * weights)
+    return line + np.interp(unit_steps(len(line)), unit_steps(len(waves)), waves)
 
 
 def add_tremor(line: Points, level: float, rng: np.random.Generator) -> Points:
@@ -190,9 +193,9 @@ def _end_weights(count: int, curved: bool) -> Floats:
     return unit_steps(count) ** (6 if curved else 1)
 
 
-@lru_cache(maxsize=1024)
-def _drift_basis(count: int) -> Points:
-    """(count, 2 DRIFT_WAVES) half-waves over `count` points, the k-th with amplitude 1/k."""
+@lru_cache(maxsize=1)
+def _drift_basis() -> Points:
+    """(97, 2 DRIFT_WAVES) half-waves over a drawing, the k-th with amplitude 1/k."""
     k = np.arange(1, DRIFT_WAVES + 1)
-    phase = np.pi * unit_steps(count)[:, None] * k
+    phase = np.pi * np.linspace(0.0, 1.0, 97)[:, None] * k
     return np.asarray(np.concatenate([np.cos(phase) / k, np.sin(phase) / k], axis=1).astype(np.complex128))
