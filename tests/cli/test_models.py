@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -146,12 +147,21 @@ def test_control_characters_in_names_are_escaped_and_json_stays_json(
 
 
 @pytest.mark.slow
-def test_predict_prints_no_lines_of_libraries(model: Path, drawing: Path) -> None:
+@pytest.mark.parametrize("command", ["predict", "explain", "import"])
+def test_command_prints_no_lines_of_libraries(command: str, model: Path, drawing: Path) -> None:
+    folder = drawing.parent / "other"
+    folder.mkdir()
+    Path("data/outlines/ellipse").mkdir(parents=True)
     content = drawing.read_bytes()
     text = struct.pack(">I", 3) + b"tEXta\0b" + bytes(4)  # with a wrong CRC, of which libpng warns
-    (drawing.parent / "warned.png").write_bytes(content[:33] + text + content[33:])
+    (folder / "warned.png").write_bytes(content[:33] + text + content[33:])
     jpeg = cv2.imencode(".jpg", cv2.imread(str(drawing)))[1].tobytes()
-    (drawing.parent / "cut.jpg").write_bytes(jpeg[:-40] + b"\xff\xd9")
-    words = [sys.executable, "-m", "strokewise", "predict", str(drawing.parent), "--model", str(model)]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 3, "")
+    (folder / "cut.jpg").write_bytes(jpeg[:-40] + b"\xff\xd9")
+    options = {"predict": ["--model", str(model)], "explain": ["--model", str(model)], "import": ["--dry-run"]}[command]
+    words = [sys.executable, "-m", "strokewise", command, str(drawing.parent if command == "import" else folder)]
+    done = subprocess.run([*words, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [
+        line for line in re.split(r"[\r\n]+", done.stderr) if line and not line.startswith((command, f"{command}:"))
+    ]
+    assert lines == []  # but for the bar of progress
