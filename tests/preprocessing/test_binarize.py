@@ -107,3 +107,13 @@ def test_drawing_of_lines_from_edge_to_edge_keeps_them(second_ink: int) -> None:
     picture = preprocess(page, 64)
     assert (picture[8:56, 28:36].max(1) > 127).all()
     assert (picture[28:36, 8:56].max(0) > 127).all()
+
+
+@pytest.mark.parametrize("light_on_dark", [False, True])
+@pytest.mark.parametrize("shape", [(128, 76), (60, 128)])
+def test_outline_on_a_page_that_is_cropped_to_it_is_ink(shape: tuple[int, int], light_on_dark: bool) -> None:
+    page = np.full(shape, 255, np.uint8)
+    cv2.ellipse(page, (shape[1] // 2, shape[0] // 2), (shape[1] // 2 - 2, shape[0] // 2 - 2), 0, 0, 360, 0, 5)
+    picture = preprocess(255 - page if light_on_dark else page, 64)
+    assert picture[28:36, 28:36].max() == 0
+    assert all(edge.max() > 200 for edge in (picture[:20], picture[-20:], picture[:, :20], picture[:, -20:]))

@@ -144,6 +144,55 @@ def test_line_cut_off_by_the_edge_is_dropped_and_a_nearby_dot_stays(draw_circle:
     assert preprocess(letter_i, 64)[:14].max() == 255
 
 
+@pytest.mark.parametrize("quarter_turns", range(4))
+@pytest.mark.parametrize("width", [3, 5])
+def test_end_of_a_connector_that_runs_off_the_page_is_cut_off(
+    width: int, quarter_turns: int, draw_circle: Draw, is_similar: IsSimilar
+) -> None:
+    plain = draw_circle(width=4, radius=0.4)
+    page = plain.copy()
+    cv2.line(page, (115, 66), (127, 68), 0, width)
+    pages = [np.ascontiguousarray(np.rot90(one, quarter_turns)) for one in (page, plain)]
+    assert is_similar(preprocess(pages[0], 64), preprocess(pages[1], 64), 0.95)
+
+
+def test_writing_that_is_cut_off_below_a_connected_shape_is_dropped(draw_circle: Draw, is_similar: IsSimilar) -> None:
+    plain = draw_circle(width=4, radius=0.35)
+    page = plain.copy()
+    cv2.line(page, (108, 66), (127, 68), 0, 4)
+    for x in (30, 46, 70):
+        cv2.line(page, (x, 122), (x + 6, 127), 0, 3)
+    assert is_similar(preprocess(page, 64), preprocess(plain, 64), 0.95)
+
+
+def handled_shapes() -> dict[str, np.ndarray]:
+    """Closed shapes with something thin that is theirs, on bare paper."""
+    pages = {name: np.full((160, 160), 255, np.uint8) for name in ("pan", "arrow", "drop", "exclamation", "balloon")}
+    cv2.circle(pages["pan"], (60, 80), 30, 0, 4)
+    cv2.line(pages["pan"], (90, 80), (135, 84), 0, 5)
+    cv2.polylines(pages["arrow"], [np.array([[90, 50], [90, 110], [140, 80]])], True, 0, 4)
+    cv2.line(pages["arrow"], (20, 80), (90, 80), 0, 4)
+    cv2.polylines(pages["drop"], [np.array([[40, 60], [40, 100], [140, 80]])], True, 0, 4)
+    cv2.line(pages["exclamation"], (80, 30), (80, 110), 0, 6)
+    cv2.circle(pages["exclamation"], (80, 130), 5, 0, -1)
+    cv2.circle(pages["balloon"], (80, 60), 30, 0, 4)
+    cv2.line(pages["balloon"], (80, 90), (80, 100), 0, 4)
+    return pages
+
+
+@pytest.mark.parametrize("margin", [0, 1, 3])
+@pytest.mark.parametrize("square", [False, True])
+@pytest.mark.parametrize("name", handled_shapes())
+def test_page_cropped_to_its_drawing_loses_no_ink(name: str, square: bool, margin: int, is_similar: IsSimilar) -> None:
+    page = handled_shapes()[name]
+    left, top, width, height = cv2.boundingRect(255 - page)
+    cropped = page[top : top + height, left : left + width]
+    extra = max(width, height) - np.array([height, width]) if square else np.zeros(2, int)
+    borders = [margin + int(part) for side in extra for part in (side // 2, side - side // 2)]
+    cropped = cv2.copyMakeBorder(cropped, *borders, cv2.BORDER_CONSTANT, value=255)
+    assert is_similar(preprocess(cropped, 64), preprocess(page, 64), 0.9)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -13,7 +13,7 @@ In: a scene, uint8 (H, W) grey or (H, W, 3) RGB. Out: ink, uint8 (H, W), 0 = bar
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -41,6 +41,7 @@ MAX_SHADE_STEP = 0.1  # of the page's range of levels: the largest step of shade
 MIN_EDGE_SHARE = 0.15  # of the page's edge that a region of paper holds; a fill that runs off the page holds less
 MIN_SHADED_LEVEL = 40  # levels: paper that is darker somewhere is not taken for white paper in shade
 MIN_STROKE_DEPTH = 0.25  # of the page's range of levels: what differs less from both sides may be shade
+CLEAR_MAJORITY = 0.6  # of the page that is lighter than its middle level: then it is the paper, and no stroke is
 STROKE_KERNEL = np.ones((15, 15), np.uint8)  # pixels of the thumbnail: wider areas are no strokes
 SOLID_INK = 96  # of 255: weaker ink is the soft edge of a line
 LINE_INK = 48  # of 255: weaker ink counts neither as a ruled line nor as a stroke that crosses one
@@ -159,41 +160,36 @@ def _find_ruled_lines(ink: Image, weak: Image, level: float) -> RuledLines | Non
     height, width = weak.shape
     strip = 2 + width // 64
     runs = [_thin_runs(weak[:, :strip]), _thin_runs(weak[:, -strip:])]
-    starts, ends = _pair_ends(runs[0][:, 0], runs[1][:, 0], width)
+    starts, ends, paired = _pair_ends(runs[0][:, 0], runs[1][:, 0], width)
     if not len(starts):
         return None
-    x = np.linspace(0, width - 1, RULING_SAMPLES)
-    y = np.rint(starts[:, None] + (ends - starts)[:, None] * (x / (width - 1))).astype(np.intp)
-    x = np.rint(x).astype(np.intp)
+    x = np.rint(np.linspace(0, width - 1, RULING_SAMPLES)).astype(np.intp)
+    y = np.rint(starts[:, None] + (ends - starts)[:, None] * (x / max(1, width - 1))).astype(np.intp)
+    y = y.clip(0, height - 1)
     beside = 3 + height // 40
-    padded = np.asarray(cv2.copyMakeBorder(weak, beside, beside, 0, 0, cv2.BORDER_CONSTANT, value=0))
-    thick = np.asarray(cv2.dilate(padded, VERTICAL_KERNEL))
-    covered = (
-        np.count_nonzero(thick[(y + beside).clip(0, len(thick) - 1), x], axis=1) >= RULED_LINE_COVERAGE * RULING_SAMPLES
-    )
-    if not covered.any():
-        return None
-    starts, ends, y = starts[covered], ends[covered], y[covered]
-    bare = [
-        np.count_nonzero(thick[(y + offset).clip(0, len(thick) - 1), x], axis=1) < MAX_BESIDE_RULING * len(x)
-        for offset in (0, 2 * beside)
-    ]
-    strongest = np.asarray(cv2.dilate(ink, np.ones((2 * beside - 1, 1), np.uint8)))  # not the soft edge of a stroke
-    strengths = np.sort(strongest[y.clip(0, height - 1), x], axis=1)[:, int(0.3 * len(x))]
-    is_line = bare[0] & bare[1]
-    faint = strengths <= FAINT_RULING * level
-    strong = is_line & ~faint
-    is_line &= faint | (len(np.unique(starts[strong].round())) >= MIN_STRONG_RULING)
+    padded = cv2.copyMakeBorder(weak, beside, beside, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    inked = np.asarray(cv2.dilate(padded, VERTICAL_KERNEL))
+    above, on, below = (np.count_nonzero(inked[y + offset, x], 1) / len(x) for offset in (0, beside, 2 * beside))
+    is_line = (on >= RULED_LINE_COVERAGE) & (np.maximum(above, below) < MAX_BESIDE_RULING)
     if not is_line.any():
         return None
+    starts, ends, paired, y = starts[is_line], ends[is_line], paired[is_line], y[is_line]
+    strongest = np.asarray(cv2.dilate(ink, np.ones((2 * beside - 1, 1), np.uint8)))  # not the soft edge of a stroke
+    strengths = np.sort(strongest[y, x], axis=1)[:, int(0.3 * len(x))]
+    faint = strengths <= FAINT_RULING * level
+    strong = ~faint & paired
+    count = min(len(np.unique(starts[strong])), len(np.unique(ends[strong])))
+    is_ruling = faint | (strong & (count >= MIN_STRONG_RULING))
+    if not is_ruling.any():
+        return None
     thickness = max(float(side[:, 1].max(initial=1)) for side in runs)
-    return RuledLines(starts[is_line], ends[is_line], strengths[is_line], int(thickness / 2) + 1)
+    return RuledLines(starts[is_ruling], ends[is_ruling], strengths[is_ruling], int(thickness / 2) + 1)
 
 
-def _pair_ends(left: NDArray[np.float64], right: NDArray[np.float64], width: int) -> tuple[NDArray[np.float64], ...]:
-    """First and last row of every line that the rows in which one may end allow, (n,) each.
+def _pair_ends(left: NDArray[np.float64], right: NDArray[np.float64], width: int) -> tuple[NDArray[Any], ...]:
+    """First and last row of every line that the rows in which one may end allow, and whether both are such, (n,) each.
 
-    Where other ink hides one end, the line is as level as the paper may be: a few slopes are tried.
+    Where other ink hides one end, a few slopes are tried.
     """
     rise = right - left[:, None]
     pairs = np.abs(rise) <= MAX_RULING_SLOPE * width
@@ -204,7 +200,8 @@ def _pair_ends(left: NDArray[np.float64], right: NDArray[np.float64], width: int
             rows = np.repeat(known[alone], len(slopes))
             other[0].append(rows)
             other[1].append(rows + np.tile(slopes, np.count_nonzero(alone)))
-    return np.concatenate(starts), np.concatenate(ends)
+    is_pair = np.arange(sum(map(len, starts))) < len(starts[0])
+    return np.concatenate(starts), np.concatenate(ends), is_pair
 
 
 def _thin_runs(strip: Image) -> NDArray[np.float64]:
@@ -254,9 +251,11 @@ def _erase_ruling(ink: Image, rows: RuledLines | None, columns: RuledLines | Non
 def _noise_level(grey: Image) -> float:
     """Standard deviation of the paper's noise in levels, from the median difference of neighbours (normal noise)."""
     rows = grey[:: max(1, grey.shape[0] // 32)]
-    steps = cv2.absdiff(rows[:, 1:], rows[:, :-1])
-    counts = np.cumsum(np.bincount(steps.ravel(), minlength=256))
-    return float(np.searchsorted(counts, counts[-1] / 2)) / 0.954
+    if rows.shape[1] < 2:
+        return 0.0
+    steps = np.asarray(cv2.absdiff(rows[:, 1:], rows[:, :-1])).ravel()
+    middle = (len(steps) - 1) // 2
+    return float(np.partition(steps, middle)[middle]) / 0.954
 
 
 def _estimate_paper(grey: Image) -> Image:
@@ -268,7 +267,8 @@ def _estimate_paper(grey: Image) -> Image:
     """
     scale = min(1.0, PAPER_THUMBNAIL_SIDE / max(grey.shape))
     width, height = (max(4, round(side * scale)) for side in grey.shape[::-1])
-    thumb = cv2.medianBlur(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), 7)
+    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    thumb = cv2.medianBlur(small, 7)
     darkest, lightest = cv2.minMaxLoc(thumb)[:2]
     tolerance = 4 + 3 * _noise_level(thumb)
     shade_step = max(tolerance, MAX_SHADE_STEP * (lightest - darkest))
@@ -276,7 +276,13 @@ def _estimate_paper(grey: Image) -> Image:
     max_deviation = FLAT_PAPER_RATIO * max(64, lightest - darkest)
     mean, deviation = cv2.meanStdDev(thumb, mask=bare)
     if deviation[0, 0] >= max_deviation:  # paper in shade, or a flood that entered strokes over their blurred rims
-        strokes = _find_thick_strokes(thumb, max(2 * tolerance, MIN_STROKE_DEPTH * (lightest - darkest)))
+        light_share = np.count_nonzero(small > (lightest + darkest) // 2) / small.size
+        strokes = _find_thick_strokes(
+            thumb,
+            max(2 * tolerance, MIN_STROKE_DEPTH * (lightest - darkest)),
+            darker=bool(light_share >= 1 - CLEAR_MAJORITY),
+            lighter=bool(light_share <= CLEAR_MAJORITY),
+        )
         bare = _flood_from_edges(thumb, shade_step, strokes)
         mean, deviation = cv2.meanStdDev(thumb, mask=bare)
     if deviation[0, 0] < max_deviation:
@@ -289,20 +295,23 @@ def _estimate_paper(grey: Image) -> Image:
     return np.where(is_paper, thumb, background).astype(np.uint8)
 
 
-def _find_thick_strokes(thumb: Image, depth: float) -> Image:
-    """1 on strokes and small areas: darker or lighter by more than `depth` than what lies around; else 0, uint8 (h, w).
+def _find_thick_strokes(thumb: Image, depth: float, *, darker: bool, lighter: bool) -> Image:
+    """1 on strokes and small areas that differ by more than `depth` levels from what lies around, else 0: uint8 (h, w).
 
-    Closing and opening fill what is narrower than the kernel. The thumbnail is continued beyond its edges as it
-    approaches them (odd reflection), so that neither a slope nor a step of shade is taken for a stroke.
+    Those that are `darker`, those that are `lighter`, or both. Closing and opening fill what is narrower than the
+    kernel. The thumbnail is continued beyond its edges as it approaches them (odd reflection), so that neither a slope
+    nor a step of shade is taken for a stroke.
     """
     border = (STROKE_KERNEL.shape[0] // 2,) * 4
     replicated = cv2.copyMakeBorder(thumb, *border, cv2.BORDER_REPLICATE)
     reflected = cv2.copyMakeBorder(thumb, *border, cv2.BORDER_REFLECT_101)
     continued = cv2.addWeighted(replicated, 2, reflected, -1, 0, dtype=cv2.CV_32F)
-    darker = cv2.morphologyEx(continued, cv2.MORPH_BLACKHAT, STROKE_KERNEL)
-    lighter = cv2.morphologyEx(continued, cv2.MORPH_TOPHAT, STROKE_KERNEL)
-    step = cv2.max(darker, lighter)[border[0] : -border[0], border[0] : -border[0]]
-    return np.asarray(step > depth).astype(np.uint8)
+    strokes = np.zeros_like(thumb)
+    for wanted, operation in ((darker, cv2.MORPH_BLACKHAT), (lighter, cv2.MORPH_TOPHAT)):
+        if wanted:
+            step = np.asarray(cv2.morphologyEx(continued, operation, STROKE_KERNEL))
+            strokes[(step > depth)[border[0] : -border[0], border[0] : -border[0]]] = 1
+    return strokes
 
 
 def _flood_from_edges(thumb: Image, tolerance: float, blocked: Image) -> Image:
