@@ -111,14 +111,15 @@ def test_splits_share_no_painting(workdir: Path, make_params: MakeParams) -> Non
     assert len(set(images)) == len(images) == 103
 
 
-def test_shapes_take_turns_and_other_takes_two(workdir: Path, make_params: MakeParams) -> None:
+def test_shapes_take_turns_and_other_takes_several(workdir: Path, make_params: MakeParams) -> None:
     generate(make_params())
     train = load_paintings("train", 16)
     counts = np.bincount(train.labels)
     other = train.shapes.index(OTHER)
     shape_counts = np.delete(counts, other)
     assert shape_counts.max() - shape_counts.min() <= 1
-    assert 2 * shape_counts.min() - 2 <= counts[other] <= 2 * shape_counts.max()
+    turns = render.DISTRACTOR_TURNS
+    assert turns * (shape_counts.min() - 1) <= counts[other] <= turns * shape_counts.max()
 
 
 # --- parts and preview

@@ -34,7 +34,10 @@ from strokewise.support.paths import PAINTINGS_DIR
 from strokewise.training import augmentation, checkpoint, finished, trainer
 
 SHAPES = ("bar", "ring", "wedge")
-FACTORS = {"variant": str, "turn": float, "mirrored": bool, "stretch": float}
+FACTORS = {
+    **dict.fromkeys(("turn", "max_turn", "stretch", "min_stretch", "max_stretch"), float),
+    "mirrorable": bool,
+}
 SMALL = [
     *(
         "network.image_size=16",
@@ -60,7 +63,8 @@ def painting(index: int) -> PaintingRow:
     else:
         cv2.polylines(scene, [np.array([[x - size, y + size], [x, y - size], [x + size, y + size]])], False, 0, 2)
     png = cv2.imencode(".png", scene)[1].tobytes()
-    factors = {"variant": "one", "turn": float(rng.uniform(-5, 5)), "mirrored": False, "stretch": 1.0}
+    factors: dict[str, float | bool] = {"turn": float(rng.uniform(-5, 5)), "max_turn": 5.0, "mirrorable": False}
+    factors |= dict.fromkeys(("stretch", "min_stretch", "max_stretch"), 1.0)
     return PaintingRow(png, kind, factors)
 
 
