@@ -224,3 +224,27 @@ def test_every_baseline_is_admitted(name: str, monkeypatch: pytest.MonkeyPatch) 
     temperature = 1.0 if "SVM" in name else None
     config = {"temperature": temperature, "image_size": SIDE, "shapes": ["a", "b", "c"], "fingerprint": "f"}
     check_structure(estimator._to_onnx(model, config | {"choice": name}))
+
+
+def test_nothing_is_computed_while_a_model_is_loaded(tmp_path: Path) -> None:
+    model = small_model()
+    nodes = [
+        helper.make_node("Expand", ["one", "size"], ["large"]),
+        helper.make_node("ReduceMean", ["large"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["logits", "mean"], ["extra"]),
+    ]
+    insert_before_last(model, *nodes, one=np.float32(1), size=np.array([2**26]))  # constants of 256 MB
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "import onnxruntime\n"
+        "from strokewise.model.onnx_file import load_onnx\n"
+        "load_onnx(Path(sys.argv[1]))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    sizes = []
+    for one in (small_model(), model):
+        words = [sys.executable, "-c", code, str(write(one, tmp_path))]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        sizes.append(int(done.stdout))
+    assert sizes[1] < 1.5 * sizes[0]
