@@ -15,7 +15,7 @@ from strokewise.cli import app
 RunCli = Callable[..., tuple[int, str, str]]
 Browse = Callable[..., tuple[str, str]]
 
-pytest_plugins = ["registry_fixtures"]
+pytest_plugins = ["pipeline_fixtures", "registry_fixtures"]
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is before any fixture runs
 

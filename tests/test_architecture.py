@@ -24,7 +24,7 @@ ROOMS = (
     *("training", "baseline"),
     *("evaluation", "explain", "recogniser"),
     *("serving", "registry", "importing"),
-    *("loading", "stages", "reference", "project", "doctor", "cli", "__init__", "__main__"),
+    *("loading", "stages", "reference", "reproduction", "project", "doctor", "cli", "__init__", "__main__"),
 )
 PACKED = {"register": ["serving.pyfunc_model"]}  # code that a stage packs without importing it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
@@ -40,7 +40,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "onnxruntime": {"model.onnx_file"},
     "scipy": {"evaluation"},
     "mlflow": {"registry", "serving"},
-    "dvc": {"registry.replay"},
+    "dvc": {"registry.replay", "reproduction"},
     "starlette": {"serving.app", "serving.limits"},
     "uvicorn": {"serving.serve", "serving.connections"},
     "h11": {"serving.connections"},

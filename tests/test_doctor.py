@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from strokewise import doctor
-from strokewise.doctor import Finding
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
 from strokewise.params import Params
 from strokewise.stages.register import register
+from strokewise.support.findings import Finding, Findings
 
 
 def run_check(name: str, root: Path) -> list[Finding]:
@@ -207,7 +207,7 @@ def test_exception_of_a_check_is_a_finding(tmp_path: Path, monkeypatch: pytest.M
         (KeyError("a"), "KeyError: 'a'"),
     ):
 
-        def check_broken(root: Path, error: Exception = error) -> doctor.Findings:
+        def check_broken(root: Path, error: Exception = error) -> Findings:
             raise error
             yield
 

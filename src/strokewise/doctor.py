@@ -12,8 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from strokewise.errors import UserError, one_line
 from strokewise.support import extras
 from strokewise.support.atomic_io import TEMP_DIR_NAME
+from strokewise.support.findings import Finding, Findings
 from strokewise.support.paths import MODEL_DIR, PARAMS_FILE, SCRATCH_DIR
 
 if TYPE_CHECKING:
@@ -33,19 +33,6 @@ MIN_FREE_BYTES = 200 * 2**20  # with less, nothing runs
 LOW_FREE_BYTES = 2 * 2**30  # with less, a pipeline may not run to its end
 MAX_LISTED_NAMES = 4
 PIN_PATTERN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A result of a check: `state` is ok, warn (works, but look at it) or bad (does not work); `action` is a remedy."""
-
-    check: str
-    state: str
-    message: str
-    action: str = ""
-
-
-Findings = Iterator[Finding]
 
 
 def run_checks(root: Path) -> Findings:

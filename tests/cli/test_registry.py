@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from strokewise import doctor
+from strokewise.support.findings import Finding
 
 Project = Callable[..., Path]
 RunCli = Callable[..., tuple[int, str, str]]
@@ -59,7 +60,7 @@ def test_control_characters_in_reasons_and_findings_are_escaped(
     text = "a\x1b[31m\n\u202eb"
     event = SimpleNamespace(at="2026-01-01T00:00:00", action="promoted", version=1, fingerprint="0", reason=text)
     monkeypatch.setattr("strokewise.registry.versions.read_events", lambda: [event])
-    finding = doctor.Finding("store", "warn", text, text)
+    finding = Finding("store", "warn", text, text)
     monkeypatch.setattr(doctor, "run_checks", lambda _: [finding])
     assert run_cli("history")[1].endswith(r"a\x1b[31m\n\u202eb" + "\n")
     assert run_cli("doctor")[1].count(r"a\x1b[31m\n\u202eb") == 2

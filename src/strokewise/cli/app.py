@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import strokewise
-from strokewise.cli import importing, models, project, registry, stages
+from strokewise.cli import importing, models, project, proof, registry, stages
 from strokewise.errors import UserError, one_line, printable
 from strokewise.support import extras, signals, temp_folder
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (project, stages, models, importing, registry):
+for module in (project, stages, models, importing, registry, proof):
     app.add_typer(module.app)
 
 ERRNO_REMEDIES = {  # errors of the file system that a user can fix; any other OSError is a bug of ours

@@ -1,6 +1,5 @@
 """The commands that use a model or look at one: predict, export and network; also doctor."""
 
-import dataclasses
 import itertools
 import json
 import sys
@@ -9,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from strokewise.cli.proof import print_findings
 from strokewise.cli.stages import Overrides, ParamsFile, help_examples
 from strokewise.errors import printable
 from strokewise.support.paths import OUTLINES_DIR, PARAMS_FILE
@@ -140,15 +140,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     from strokewise.doctor import run_checks
     from strokewise.errors import Refusal
 
-    findings = []
-    for finding in run_checks(Path.cwd()):
-        findings.append(finding)
-        if not as_json:
-            typer.echo(f"{finding.state:5}{finding.check:12}{printable(finding.message)}")
-            if finding.action:
-                typer.echo(f"{'':17}-> {printable(finding.action)}")
-    bad = sum(finding.state == "bad" for finding in findings)
-    if as_json:
-        typer.echo(json.dumps({"usable": not bad, "findings": [dataclasses.asdict(finding) for finding in findings]}))
+    bad = print_findings(run_checks(Path.cwd()), as_json, "usable")
     if bad:
-        raise Refusal(f"{bad} of {len(findings)} findings are bad; the lines with -> say what to do")
+        raise Refusal(f"{len(bad)} findings are bad; the lines with -> say what to do")

@@ -18,9 +18,8 @@ from strokewise.registry.artifacts import git_output
 from strokewise.registry.promotion import RegistrationOutcome
 from strokewise.registry.store import StoreUnavailable
 from strokewise.support import file_lock
-from strokewise.support.paths import PARAMS_FILE, project_root, scratch_dir
+from strokewise.support.paths import DVC_LOCK_FILE, PARAMS_FILE, project_root, scratch_dir
 
-DVC_LOCK_FILE = "dvc.lock"
 RESTORED_PATHS = (  # all that registering reads, besides params.yaml
     "data/model",
     "data/baseline",
@@ -78,7 +77,7 @@ def _find_commits(revisions: Sequence[str]) -> list[StateCommit]:
         )
     if revisions:
         return [_resolve_revision(revision) for revision in revisions]
-    shas = git_output(root, "rev-list", "--reverse", "--topo-order", "HEAD", "--", DVC_LOCK_FILE).split()
+    shas = git_output(root, "rev-list", "--reverse", "--topo-order", "HEAD", "--", str(DVC_LOCK_FILE)).split()
     first_of: dict[str, StateCommit] = {}  # by the content of dvc.lock
     for commit in map(_describe_commit, shas):
         if commit.lock_blob:
@@ -171,7 +170,7 @@ def _restore(commit: StateCommit, folder: Path) -> Params:
             params = Params.load(folder / PARAMS_FILE)
             for path in RESTORED_PATHS:
                 copy(path)
-            stages = parse_yaml(filesystem.read_text(prefix + DVC_LOCK_FILE))["stages"].values()
+            stages = parse_yaml(filesystem.read_text(f"{prefix}{DVC_LOCK_FILE}"))["stages"].values()
     except ParamsError as error:
         raise IncompleteState(f"{error}; only the strokewise of that commit can register it") from None
     except DvcException as error:

@@ -61,15 +61,15 @@ def logged_paths(connection: Store, logged: Mapping[str, LoggedModelRef]) -> lis
     """The local paths among those where runs and models keep their artifacts."""
     client = connection.client
     uris = [str(client.get_run(each.run).info.artifact_uri) for each in logged.values()]
-    paths = [path for path in map(_local_path, uris) if path is not None]
+    paths = [path for path in map(local_path, uris) if path is not None]
     for each in logged.values():
-        folder = _local_path(client.get_logged_model(each.model).artifact_location)
+        folder = local_path(client.get_logged_model(each.model).artifact_location)
         if folder is not None:
             paths += [folder / "MLmodel", *sorted((folder / packaging.MODEL_ARTIFACT).glob("*"))]
     return paths
 
 
-def _local_path(uri: str) -> Path | None:
+def local_path(uri: str) -> Path | None:
     """The path of an artifact URI on this machine; None if it is elsewhere."""
     path = uri.removeprefix("file://")
     return Path(path) if path.startswith("/") else None
@@ -148,7 +148,7 @@ def run_name(kind: str, fingerprint: str, experiment: str | None) -> str:
 
 def _artifacts_exist(connection: Store, run: "Run") -> bool:
     """Whether the run's local files exist (`mlruns` may have been deleted); true for files on a server."""
-    path = _local_path(str(run.info.artifact_uri))
+    path = local_path(str(run.info.artifact_uri))
     return connection.address.is_server or path is None or path.is_dir()
 
 
@@ -240,7 +240,7 @@ def _restore_model(
 
 def _is_whole(location: str, kind: str) -> bool:
     """Whether the files of a logged model are what was logged; files on a server are not looked at."""
-    folder = _local_path(location)
+    folder = local_path(location)
     if folder is None:
         return True
     try:
@@ -263,6 +263,8 @@ def _upload_model(
         packaging.package_model(model.folder, input_example, folder, description)
         connection.check_deadline()
         connection.client.log_model_artifacts(logged.model_id, str(folder))
+        digest = packaging.package_digest(folder)
+        connection.client.set_logged_model_tags(logged.model_id, {packaging.PACKAGE_TAG: digest})
 
 
 def _log_numbers(connection: Store, run: str, logged_model: str, state: PipelineState, model: ModelArtifact) -> None:

@@ -5,6 +5,7 @@ by side, without pickle. The requirements are the versions installed here.
 """
 
 import base64
+import hashlib
 import json
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 PYFUNC_FILE = Path(__file__).with_name("pyfunc_model.py")
+PACKAGE_TAG = "package"  # of a logged model: the digest of its packaged folder
 MODEL_ARTIFACT = "artifacts/model"  # the model folder in a packaged folder
 INPUT_TEXT = (
     "pictures: base64 text of a PNG, JPEG, WebP, BMP or GIF, or arrays (H, W), (H, W, 3) or (H, W, 4) of numbers; as a "
@@ -65,6 +67,19 @@ def package_model(model: Path, example: NDArray[np.uint8], folder: Path, mlflow_
     mlflow_model.save(str(folder / "MLmodel"))
     for cache in folder.rglob("__pycache__"):
         shutil.rmtree(cache)
+
+
+def package_digest(folder: Path) -> str:
+    """SHA-256 of the names and bytes of a packaged model's files.
+
+    Without MLflow's description, which holds times and ids, and the gate's decision, which is added later.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        name = path.relative_to(folder).as_posix()
+        if name not in ("MLmodel", "decision.json"):
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def pinned_requirements() -> list[str]:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 PARAMS_FILE = Path("params.yaml")
+DVC_LOCK_FILE = Path("dvc.lock")
 OUTLINES_DIR = Path("data/outlines")
 PAINTINGS_DIR = Path("data/paintings")
 MODEL_DIR = Path("data/model")

@@ -100,6 +100,21 @@ class Project:
         """The stages that `dvc repro` ran, by its output."""
         return re.findall(r"^Running stage '(\w+)'", output, re.MULTILINE)
 
+    def run_cli(self, *arguments: str) -> tuple[int, str, str]:
+        """Run `strokewise ARGUMENTS` with this project's own code → (exit code, stdout, stderr)."""
+        command = [sys.executable, "-m", "strokewise", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy with all results and DVC's cache, whose champion is registered in a store of its own."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".strokewise"))
+        copied = Project(folder)
+        copied.run(sys.executable, "-m", "strokewise", "register")
+        return copied
+
     def clone(self, folder: Path) -> "Project":
         """A git clone of this project."""
         self.run("git", "clone", "--quiet", str(self.folder), str(folder))
