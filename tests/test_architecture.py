@@ -44,13 +44,13 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "starlette": {"serving.app", "serving.limits"},
     "uvicorn": {"serving.serve", "serving.connections"},
     "h11": {"serving.connections"},
-    "pyarrow": {"data", "stages.evaluate", "importing.readers"},
+    "pyarrow": {"data", "stages.evaluate", "importing.readers", "reproduction.predictions"},
     "matplotlib": {"plots"},
     "PIL": {"explain.data_uri"},
     "pydantic": {"params", "support.validation_errors", "serving.pyfunc_model"},
     "ruamel": {"params", "project"},
     "tqdm": {"support.progress"},
-    "safetensors": {"model", "training"},
+    "safetensors": {"model", "training", "reproduction.comparison"},
 }
 NEVER = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
 

@@ -1,7 +1,8 @@
-"""The commands that prove a result: verify."""
+"""The commands that prove a result: verify and reproduce."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,10 @@ import typer
 
 from strokewise.cli.stages import help_examples
 from strokewise.errors import Refusal, printable
+from strokewise.support.text_tables import text_table
 
 if TYPE_CHECKING:
+    from strokewise.reproduction.reproduce import Reproduction
     from strokewise.support.findings import Finding, Findings
 
 app = typer.Typer()
@@ -48,3 +51,43 @@ def verify(
     if bad:
         count = f"{len(bad)} things do" if len(bad) > 1 else "one thing does"
         raise Refusal(f"{count} not agree; the lines that begin with bad name them")
+
+
+@app.command(
+    epilog=help_examples("strokewise reproduce", "strokewise reproduce 3 --fresh", "strokewise reproduce main")
+)
+def reproduce(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A version's alias or number, a revision of git, or an experiment.")
+    ] = "champion",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run every stage: take nothing from DVC's run cache.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model again, apart from the working tree, and compare stage by stage; exits with 3 where it differs."""
+    from strokewise.reproduction.reproduce import reproduce_target
+
+    result = reproduce_target(Path.cwd(), target, fresh)
+    typer.echo(json.dumps(result.to_dict()) if as_json else _format_reproduction(result))
+    if result.outcome == "DIFFERENT":
+        raise Refusal(f"{result.target} came out different; the table says where")
+
+
+def _format_reproduction(result: "Reproduction") -> str:
+    rows = [("stage", "outcome", "how", "what differs")]
+    for stage in result.stages:
+        differences = [f"{each.where}: {each.what}" for each in stage.differences] or [""]
+        rows.append((stage.stage, stage.outcome, stage.how, differences[0]))
+        rows += [("", "", "", difference) for difference in differences[1:]]
+    cached = [stage.stage for stage in result.stages if stage.how == "run cache"]
+    lines = [
+        f"{result.outcome}: {result.target}, commit {result.commit[:8]}",
+        f"on {result.machine}; {result.environment}",
+        *([f"written onto {result.version}"] if result.version else []),
+        *([f"{', '.join(cached)} came from DVC's run cache; --fresh runs them"] if cached else []),
+    ]
+    return printable_lines([*text_table(rows), "", *lines])
+
+
+def printable_lines(lines: Sequence[str]) -> str:
+    """The lines with their control characters escaped."""
+    return "\n".join(printable(line) for line in lines)
