@@ -1,4 +1,4 @@
-"""The commands that prove a result: verify and reproduce."""
+"""The commands that prove a result: verify, reproduce and report."""
 
 import dataclasses
 import json
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from strokewise.cli.stages import help_examples
+from strokewise.cli.stages import ParamsFile, help_examples
 from strokewise.errors import Refusal, printable
+from strokewise.support.paths import PARAMS_FILE
 from strokewise.support.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -91,3 +92,20 @@ def _format_reproduction(result: "Reproduction") -> str:
 def printable_lines(lines: Sequence[str]) -> str:
     """The lines with their control characters escaped."""
     return "\n".join(printable(line) for line in lines)
+
+
+@app.command(epilog=help_examples("strokewise report --against main", "strokewise report --against HEAD~1 --markdown"))
+def report(
+    against: Annotated[str, typer.Option(metavar="REVISION", help="A revision of git, or a DVC experiment.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request's comment.")] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Make the results of REVISION again, apart, if DVC's cache lacks them.")
+    ] = False,
+    params_file: ParamsFile = PARAMS_FILE,
+) -> None:
+    """Say what changed since a revision: parameters, numbers, the paired difference and the gate's verdict."""
+    from strokewise.params import Params
+    from strokewise.reproduction.change_report import format_report, report_changes
+
+    sections = report_changes(Path.cwd(), Params.load(params_file), against, run)
+    typer.echo(format_report(sections, markdown), nl=False)
