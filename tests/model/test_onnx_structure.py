@@ -1,5 +1,7 @@
 """A model.onnx of a stranger: what no model of strokewise holds is refused before anything runs, in one line."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path

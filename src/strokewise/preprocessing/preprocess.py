@@ -1,8 +1,8 @@
 """Any file, bytes or array → the picture that the models see, uint8 (G, G), 0 = bare paper, 255 = full ink.
 
 The ink is extracted (`binarize`), cropped to its main components without the ends of connectors, normalised in
-aspect, centred with a margin, and its lines are kept visible at every size. Training, evaluation, prediction and serving all use this one function. It
-is pure and may be called from any thread.
+aspect, centred with a margin, and its lines are kept visible at every size. Training, evaluation, prediction and
+serving all use this one function. It is pure and may be called from any thread.
 """
 
 import math
