@@ -7,9 +7,9 @@ In: a scene, uint8 (H, W) grey or (H, W, 3) RGB. Out: ink, uint8 (H, W), 0 = bar
 3. The level of the bare paper is estimated on a thumbnail: a median filter removes the strokes, a flood fill from the
    page's edges separates paper, whose shade changes gradually, from filled areas and from strokes that are too thick
    for the filter, and a quadratic surface continues the paper beneath them.
-4. The difference to the paper is scaled between two thresholds, which follow from the level of full ink (Otsu's
-   threshold) and from the noise. Ink may be darker or lighter than the paper: the side with more energy is tried first.
-5. The lines of ruled or squared paper are erased.
+4. The lines of ruled or squared paper are erased from the difference to the paper.
+5. What is left of it is scaled between two thresholds, which follow from the level of full ink (Otsu's threshold) and
+   from the noise. Ink may be darker or lighter than the paper: the side with more energy is tried first.
 """
 
 from functools import cache
