@@ -30,7 +30,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from fuzzing.mutation import mutate
-from fuzzing.targets import ROOT, TARGETS, Target
+from fuzzing.targets import TARGETS, Target, make_model
 
 from strokewise.errors import UserError, printable
 
@@ -194,21 +194,22 @@ def fuzz(kind: str, seconds: float, seed: int, keep: Path) -> int:
 
 @contextlib.contextmanager
 def running_server() -> Iterator[tuple[str, int]]:
-    """The port and the process of `strokewise serve` with the reference model, once it answers."""
+    """The port and the process of `strokewise serve` with an untrained model, once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    model = ROOT / "src" / "strokewise" / "reference" / "model.onnx"
-    command = [sys.executable, "-m", "strokewise", "serve", "--port", port, "--model", str(model)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        assert server.stdout is not None
-        server.stdout.readline()  # it says that it answers
-        yield port, server.pid
-        assert server.poll() is None, "the server has died"
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        make_model(Path(folder))
+        command = [sys.executable, "-m", "strokewise", "serve", "--port", port, "--model", folder]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert server.stdout is not None
+            assert b"answers" in server.stdout.readline()
+            yield port, server.pid
+            assert server.poll() is None, "the server has died"
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def replay(kind: str, files: list[Path]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from strokewise.errors import ParamsError
-from strokewise.params import Params
+from strokewise.params import Params, parse_yaml
 
 
 def load(root: Path, *overrides: str) -> Params:
@@ -169,3 +169,17 @@ def test_file_that_is_none_or_too_large_is_refused_at_once(kind: str, tmp_path: 
             path.symlink_to("params.yaml")
     with pytest.raises(ParamsError, match=r"it is no file|it has more than 400,000 bytes|symbolic links"):
         Params.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# " + "x" * 150_000, "it has 150,002 characters, 100,000 are allowed"),
+        ("a: " + "[" * 101 + "{" * 100, "it has more than 200 brackets"),
+        ("- " * 3000 + "1", "it is nested too deeply"),
+    ],
+    ids=["long", "brackets", "deep"],
+)
+def test_limits_of_yaml_are_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_yaml(text)
