@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from strokewise.errors import ParamsError
 from strokewise.params import Params, parse_yaml
+from strokewise.support.validation_errors import format_value
 
 
 def load(root: Path, *overrides: str) -> Params:
@@ -183,3 +185,19 @@ def test_file_that_is_none_or_too_large_is_refused_at_once(kind: str, tmp_path: 
 def test_limits_of_yaml_are_named(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_yaml(text)
+
+
+def test_value_of_aliases_that_double_is_printed_at_once(tmp_path: Path) -> None:
+    levels = "\n".join(f"  - &{after} [{', '.join([f'*{before}'] * 9)}]" for before, after in pairwise("abcdefghi"))
+    (tmp_path / "params.yaml").write_text(f"generate:\n  - &a [x]\n{levels}\n")
+    start = time.process_time()
+    with pytest.raises(ParamsError, match=r"generate is \[\['x'\], \[\['x'\], .*; it must be a section"):
+        Params.load(tmp_path / "params.yaml")
+    assert time.process_time() - start < 3  # all 43 million of them take longer
+    assert format_value(10**10_000) == "a number of thousands of digits"
+    assert format_value("x" * 10_000) == "'" + "x" * 26 + "..." + "x" * 27 + "'"
+
+
+def test_key_of_any_length_is_cut(root: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params.yaml: train\.k{71}\.\.\. is unknown"):
+        Params.load(root / "params.yaml", ["train." + "k" * 90_000 + "=1"])
