@@ -13,7 +13,7 @@ MAX_PAGES = 100_000  # of a column in a row group
 HEADER_BYTES = 2**16, 2**22  # that are read of a page for its header; the second if it does not fit into the first
 UNCOMPRESSED_SIZE, COMPRESSED_SIZE = 2, 3  # fields of a PageHeader
 BOOLEANS, INTEGERS = (1, 2), (4, 5, 6)  # types of fields; the value of a boolean is its type
-MAX_STRUCT_DEPTH = 8  # of structs within each other; a PageHeader has three
+MAX_HEADER_DEPTH = 8  # of structs within each other; a PageHeader has three
 
 
 def largest_page(path: Path, footer: Any, columns: Sequence[str], group: int | None = None) -> int:
@@ -116,7 +116,7 @@ class _CompactReader:
 
     def _skip(self, kind: int, depth: int) -> None:
         """Skip a value of this type; a boolean in a list is a byte."""
-        if depth > MAX_STRUCT_DEPTH:
+        if depth > MAX_HEADER_DEPTH:
             raise ValueError("the header of a page is nested too deeply")
         match kind:
             case 1 | 2 | 3:  # a boolean or a byte
