@@ -1,16 +1,18 @@
 """Parquet shards: deterministic bytes, bounded memory, no partial files, readable by other tools, damage detected."""
 
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from strokewise.data import shards
+from strokewise.data import parquet_pages, shards
 from strokewise.data.dataset import load_factors, load_paintings
 from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.errors import DatasetError
@@ -96,3 +98,27 @@ def test_hugging_face_loads_images_and_class_names(
     assert set(train.column_names) == {"image", "label", "radius", "turns", "filled", "pen"}
     np.testing.assert_array_equal(np.asarray(train[4]["image"]), make_scene(4))
     assert train.features["label"].int2str(train[5]["label"]) == "ring"
+
+
+def test_page_that_would_fill_memory_raises_dataset_error(paintings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_pages, "MAX_PAGE_BYTES", 1000)
+    with pytest.raises(DatasetError, match=r"00000.parquet is damaged \(a page of it holds [0-9,]+ bytes, 1,000 are"):
+        load_paintings("train", 16, paintings)
+
+
+@pytest.mark.parametrize("name", ["read_metadata", "ParquetFile"])
+def test_lack_of_memory_is_not_reported_as_damage(name: str, paintings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+    monkeypatch.setattr(pq, name, fail)
+    with pytest.raises(MemoryError):
+        load_paintings("train", 16, paintings)
+
+
+def test_pipe_in_the_place_of_a_shard_raises_dataset_error(paintings: Path) -> None:
+    path = paintings / "train" / "00001.parquet"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match=r"00001.parquet is no file; delete it and run"):
+        load_paintings("train", 16, paintings)
