@@ -5,7 +5,7 @@
 
 Input n of a kind is a function of the seed and n: a valid one, changed. It is read in a process of its own, which is
 replaced when it dies. A finding is any outcome but a result or a UserError of one bounded, printable line: another
-exception, more than a second of processor time, no end within five, more memory than the bound, a crash. The first of
+exception, more than a second of processor time, no end within thirty, more memory than the bound, a crash. The first of
 each cause is saved as FOLDER/KIND-SEED-N_NAME; `--replay` reads such files again. `http` starts `strokewise serve` on a
 free loopback port. Linux only. Exits with 1 if anything was found.
 """
@@ -36,7 +36,7 @@ from strokewise.errors import UserError, printable
 
 MEMORY_MB = {"pictures": 1024}  # of one input; a picture of the largest permitted size takes half of it. Others:
 DEFAULT_MEMORY_MB = 512
-SLOW_S, HANGS_S = 1.0, 5.0  # processor time, and time on the wall
+SLOW_S, HANGS_S = 1.0, 30.0  # processor time, and time on the wall, as a busy machine lets processes wait
 START_S = 120.0  # to import everything and read the valid inputs, on a busy machine
 MAX_MESSAGE = 700  # characters, with the names of files in it
 OUT_OF_MEMORY = ("enough memory", "little memory")  # in a UserError's text

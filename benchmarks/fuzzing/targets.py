@@ -28,7 +28,7 @@ from strokewise.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SEALED = "sealed-"
-ANSWER_S = 4.0  # for a complete request, on a busy machine
+ANSWER_S = 20.0  # for a complete request, on a busy machine
 DOCUMENTED_STATUSES = (501, 503)  # from 500 on: an unknown Transfer-Encoding, and a busy server
 MAX_LINES = 200  # of a list of pictures
 
