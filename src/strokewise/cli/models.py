@@ -140,6 +140,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     from strokewise.doctor import run_checks
     from strokewise.errors import Refusal
 
-    bad = print_findings(run_checks(Path.cwd()), as_json, "usable")
+    bad, total = print_findings(run_checks(Path.cwd()), as_json, "usable")
     if bad:
-        raise Refusal(f"{len(bad)} findings are bad; the lines with -> say what to do")
+        raise Refusal(f"{bad} of {total} findings are bad; the lines with -> say what to do")

@@ -15,15 +15,15 @@ from strokewise.support.text_tables import text_table
 
 if TYPE_CHECKING:
     from strokewise.reproduction.reproduce import Reproduction
-    from strokewise.support.findings import Finding, Findings
+    from strokewise.support.findings import Findings
 
 app = typer.Typer()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object with everything.")]
 
 
-def print_findings(found: "Findings", as_json: bool, key: str) -> "list[Finding]":
-    """Print the findings, or one JSON object whose `key` says whether none is bad; returns the bad ones."""
+def print_findings(found: "Findings", as_json: bool, key: str) -> tuple[int, int]:
+    """Print the findings, or one JSON object whose `key` says whether none is bad; returns how many are, and of all."""
     findings = []
     for finding in found:
         findings.append(finding)
@@ -31,10 +31,10 @@ def print_findings(found: "Findings", as_json: bool, key: str) -> "list[Finding]
             typer.echo(f"{finding.state:5}{finding.check:12}{printable(finding.message)}")
             if finding.action:
                 typer.echo(f"{'':17}-> {printable(finding.action)}")
-    bad = [finding for finding in findings if finding.state == "bad"]
+    bad = sum(finding.state == "bad" for finding in findings)
     if as_json:
         typer.echo(json.dumps({key: not bad, "findings": [dataclasses.asdict(finding) for finding in findings]}))
-    return bad
+    return bad, len(findings)
 
 
 @app.command(epilog=help_examples("strokewise verify", "strokewise verify shapes.onnx --json"))
@@ -48,9 +48,9 @@ def verify(
     """Check, without running anything, whether all that lies here belongs together; exits with 3 where it does not."""
     from strokewise.reproduction.verify import verify_project
 
-    bad = print_findings(verify_project(Path.cwd(), exported or ()), as_json, "agrees")
+    bad, _ = print_findings(verify_project(Path.cwd(), exported or ()), as_json, "agrees")
     if bad:
-        count = f"{len(bad)} things do" if len(bad) > 1 else "one thing does"
+        count = f"{bad} things do" if bad > 1 else "one thing does"
         raise Refusal(f"{count} not agree; the lines that begin with bad name them")
 
 
