@@ -50,14 +50,23 @@ def test_champion_is_made_again_and_the_outcome_is_on_its_version(
     assert not [path for path in (project.folder / ".strokewise/reproduce").iterdir() if path.is_dir()]
 
 
-def test_killed_reproduction_is_taken_up_again_and_nothing_comes_from_the_run_cache(project: Any) -> None:
+def stop_at(project: Any, stage: str, number: int) -> tuple[int, str]:
+    """Start `reproduce --fresh` and send a signal when a stage runs → (exit code, output)."""
     started = project.start(sys.executable, "-m", "strokewise", "reproduce", "--fresh")
-    deadline = time.monotonic() + 300
-    while "Running stage 'train'" not in project.log_file.read_text():
+    deadline = time.monotonic() + 600
+    while f"Running stage '{stage}'" not in project.log_file.read_text():
         assert time.monotonic() < deadline, project.log_file.read_text()
+        assert started.poll() is None, project.log_file.read_text()
         time.sleep(0.1)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+    started.send_signal(number)
+    return started.wait(), project.log_file.read_text()
+
+
+def test_stopped_reproduction_is_taken_up_again_and_nothing_comes_from_the_run_cache(project: Any) -> None:
+    code, output = stop_at(project, "generate", signal.SIGINT)
+    assert (code, "Traceback" in output) == (130, False), output
+    assert project.run("git", "status", "--porcelain") == ""
+    stop_at(project, "train", signal.SIGKILL)
     code, result, stderr = reproduce(project, "--fresh")
     assert (code, result["outcome"]) == (0, "SAME"), stderr
     assert "waiting for process" in stderr, "the pipeline outlived its killed parent"

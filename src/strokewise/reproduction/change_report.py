@@ -23,7 +23,7 @@ from strokewise.registry.artifacts import PipelineState, read_state, test_predic
 from strokewise.reproduction import checkout, lock_file
 from strokewise.reproduction.base_results import CONTACT_SHEET, base_results
 from strokewise.reproduction.pipeline_files import git
-from strokewise.support.paths import DVC_LOCK_FILE, MODEL_DIR, REPORT_DIR, scratch_dir
+from strokewise.support.paths import DVC_LOCK_FILE, MODEL_DIR, REPORT_DIR, SCRATCH_DIR
 from strokewise.support.text_tables import markdown_table, text_table
 
 FIGURES = {
@@ -119,7 +119,8 @@ def _changes_section(root: Path, sha: str) -> ReportSection:
     before = lock_file.parse_lock(git(root, "show", f"{sha}:./{DVC_LOCK_FILE}").decode())
     after = lock_file.parse_lock((root / DVC_LOCK_FILE).read_text(encoding="utf-8"))
     old, new = (
-        {key: value for stage in lock.values() for key, value in stage.params.items()} for lock in (before, after)
+        {key: value for stage in reversed(lock.values()) for key, value in stage.params.items()}
+        for lock in (before, after)  # the stage that uses a parameter comes before *register*, which logs it
     )
     rows = [
         (key, _text(old.get(key, "not there")), _text(new.get(key, "not there")))
@@ -181,7 +182,7 @@ def _pictures_section(sha: str, base: Path) -> ReportSection:
         pictures[CONTACT_SHEET.as_posix()] = "the paintings, a row a shape"
         old = base / CONTACT_SHEET
         if old.is_file() and old.read_bytes() != CONTACT_SHEET.read_bytes():
-            copy = scratch_dir() / "report" / f"contact-sheet-{sha[:8]}.png"
+            copy = SCRATCH_DIR / "report" / f"contact-sheet-{sha[:8]}.png"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(old, copy)
             pictures[copy.as_posix()] = "the paintings of the base"

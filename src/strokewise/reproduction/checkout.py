@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -126,6 +127,7 @@ def run_pipeline(checkout: Checkout, stages: Mapping[str, StageLock], python: Pa
         text=True,
         errors="replace",
         pass_fds=(checkout.lock_descriptor,),
+        start_new_session=True,  # Ctrl-C is passed on once, to all of them: DVC alone would wait for its stage
     )
     how: dict[str, str] = {}
     last = ""
@@ -140,20 +142,15 @@ def run_pipeline(checkout: Checkout, stages: Mapping[str, StageLock], python: Pa
                 how[match[1]] = "run cache"
             if line.strip() and not line.startswith("ERROR: failed to reproduce"):
                 last = line
-    finally:
-        _wait(process)
+        process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        raise
     if process.returncode:
         stage = next(reversed(how), "")
         raise UserError(
             f"{checkout.sha[:8]} is not reproducible here: {f'{stage} failed: ' if stage else ''}{one_line(last, 200)}"
         )
     return how
-
-
-def _wait(process: "subprocess.Popen[str]") -> None:
-    """Wait for the process: after Ctrl-C, which it received, too, it cleans up."""
-    try:
-        process.wait(timeout=None if process.poll() is not None else 60)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        process.wait()

@@ -32,7 +32,9 @@ def environment_for(checkout: Path, root: Path) -> tuple[Path, str]:
     """
     _write_metadata(checkout)
     wanted, present = _read_locks(checkout), _read_locks(root)
-    if wanted == present or not wanted:
+    if not wanted:
+        return Path(sys.executable), "the present environment: that commit has no lock files"
+    if wanted == present:
         return Path(sys.executable), "the present environment: the lock files are the same"
     changes = _describe_pins(present, wanted)
     folder = scratch_dir() / "environments" / json_digest(wanted)[:16]
