@@ -144,14 +144,15 @@ def test_state_of_dvc_is_found(checkout: Path) -> None:
     assert find_problem("dvc", checkout)[0] == "bad"
 
 
-def test_temporary_folders_are_found(checkout: Path) -> None:
+@pytest.mark.parametrize("folder", ["data/model", ".strokewise/checkpoints/94acd895"])
+def test_temporary_folders_are_found(folder: str, checkout: Path) -> None:
     assert find_problem("leftovers", checkout)[0] == "ok"
-    (checkout / "data" / "model").mkdir(parents=True)
-    (checkout / "data" / "model" / ".train.a1b2c3d4").mkdir()
-    (checkout / "data" / ".gitignore").touch()
+    left = f"{folder}/.train.a1b2c3d4"
+    (checkout / left).mkdir(parents=True)
+    (checkout / folder / ".gitignore").touch()
     state, message, action = find_problem("leftovers", checkout)
-    assert (state, message) == ("warn", "half-written: data/model/.train.a1b2c3d4")
-    assert action.endswith("rm -r data/model/.train.a1b2c3d4")
+    assert (state, message) == ("warn", f"half-written: {left}")
+    assert action.endswith(f"rm -r {left}")
 
 
 def test_damaged_wrong_and_unreachable_stores_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,8 @@ def test_command_ends_with_all_its_processes(name: str, end: signal.Signals | No
             family = []  # torchrun itself goes on, as any process that is not ours
         wait_until(lambda: not any(map(is_alive, family)), END_S)
         assert "Traceback" not in (project / "output").read_text() or name == "train on two"
-    assert not list(project.rglob(".*.????????/")), "half a file"
+    if end != signal.SIGKILL:  # after which nobody can clear up; doctor names what is left
+        assert not list(project.rglob(".*.????????/")), "half a file"
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,8 @@ def check_dvc(root: Path) -> Findings:
 
 def check_leftovers(root: Path) -> Findings:
     """Temporary folders that a killed command left; they take space only."""
-    folders = [root, root / SCRATCH_DIR, root / "data", *(root / "data").glob("*/")]
+    kept = [root / "data", root / SCRATCH_DIR / "checkpoints"]
+    folders = [root, root / SCRATCH_DIR, *kept, *(path for folder in kept for path in folder.glob("*/"))]
     paths = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
     names = [str(path.relative_to(root)) for path in sorted(paths) if TEMP_DIR_NAME.fullmatch(path.name)]
     if names:

@@ -108,10 +108,13 @@ def test_prediction_imports_nothing_of_the_pipeline(folder: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_metadata_that_are_no_text_raise_model_error(
-    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("text", [b"preprocessing_version", b"fingerprint", b"\x0a\x0dprobabilities\x12"])
+def test_text_that_is_none_raises_model_error(
+    text: bytes, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    content = (folder / "model.onnx").read_bytes().replace(b"preprocessing_version", b"preprocessing_\xff\xfersion")
+    content = (folder / "model.onnx").read_bytes()
+    assert text in content
+    content = content.replace(text, text[:5] + b"\xff\xfe" + text[7:])
     before, field, rest = content.rpartition(onnx_file.DIGEST_FIELD)
     blank = before + field + onnx_file.NO_DIGEST + rest[64:]
     digest = hashlib.sha256(blank).hexdigest().encode()

@@ -165,3 +165,29 @@ except MemoryError:
 def test_lack_of_memory_is_not_reported_as_damage(suffix: str) -> None:
     done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY, suffix], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "there is not enough memory\n")
+
+
+def test_lack_of_memory_that_opencv_reports_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        error = cv2.error("Failed to allocate 144000000 bytes")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    data = encode_png(np.full((20, 20), 255, np.uint8))
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(MemoryError, match="a picture takes too much"):
+        decode(data)
+
+
+def test_lack_of_memory_that_opencv_hides_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_png(np.full((20, 20), 255, np.uint8))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)  # as it answers to whatever goes wrong in a GIF
+    with pytest.raises(PictureError, match="the PNG cannot be decoded; it is damaged"):
+        decode(data)
+
+    def fail(shape: tuple[int, ...], _: object) -> None:
+        raise MemoryError(f"Unable to allocate {shape}")
+
+    monkeypatch.setattr(np, "empty", fail)
+    with pytest.raises(MemoryError, match=r"\(2, 20, 20, 4\)"):
+        decode(data)
