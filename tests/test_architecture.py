@@ -19,17 +19,17 @@ from strokewise.support.extras import PIPELINE_PACKAGES
 # A module may import its own room and the rooms above it in this list.
 ROOMS = (
     *("errors", "support", "params", "code_digest"),
-    *("preprocessing", "data", "plots"),
+    *("preprocessing", "data", "geometry", "plots"),
     *("synthesis", "model"),
     *("training", "baseline"),
-    *("evaluation", "explain", "recogniser"),
+    *("evaluation", "explain", "recogniser", "overlay"),
     *("serving", "registry", "importing"),
     *("loading", "stages", "reference", "reproduction", "project", "doctor", "cli", "__init__", "__main__"),
 )
 PACKED = {"register": ["serving.pyfunc_model"]}  # code that a stage packs without importing it
 OWNERS = {  # a heavy library -> the modules, or folders of modules, that may import it
     "typer": {"cli"},
-    "cv2": {"synthesis", "preprocessing", "data.png", "recogniser"},
+    "cv2": {"synthesis", "preprocessing", "geometry", "data.png", "recogniser", "evaluation"},
     "svgelements": {"synthesis.svg_reader", "synthesis.svg_shapes", "synthesis.svg_values"},
     "cssselect2": {"synthesis.svg_style"},
     "tinycss2": {"synthesis.svg_style"},

@@ -16,6 +16,7 @@ from PIL import Image
 import strokewise
 from strokewise import recogniser
 from strokewise.errors import ModelError, PictureError
+from strokewise.loading import REFERENCE_MODEL
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
 from strokewise.params import Params
@@ -208,14 +209,87 @@ def test_several_processes_give_the_same_answers_in_order(model: recogniser.Reco
 def test_failure_of_one_picture_leaves_the_others_their_answers(
     error: Exception, model: recogniser.Recogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = recogniser.preprocess
+    read = recogniser.preprocess_with_ink
 
     def fail_once(source: Any, image_size: int) -> Any:
         if isinstance(source, bytes):
             raise error
         return read(source, image_size)
 
-    monkeypatch.setattr(recogniser, "preprocess", fail_once)
+    monkeypatch.setattr(recogniser, "preprocess_with_ink", fail_once)
     before, failed, after = model.stream([scene(), b"it", scene(14)])
     assert isinstance(failed, PictureError)
     assert [before, after] == model.predict([scene(), scene(14)])
+
+
+@pytest.fixture(scope="module")
+def snapper() -> recogniser.Recogniser:
+    return recogniser.Recogniser(REFERENCE_MODEL)
+
+
+CLOSED_BOX = [[(-30.0, 5.0), (10.0, 5.0), (10.0, 30.0), (-30.0, 30.0), (-30.0, 5.0)]]
+
+
+def test_snap_gives_the_geometry_in_the_units_of_the_strokes(snapper: recogniser.Recogniser) -> None:
+    (answer,) = snapper.predict(CLOSED_BOX, snap=True)
+    assert answer == "rectangle"
+    assert answer.geometry is not None
+    assert answer.geometry.shape == "rectangle"
+    assert answer.geometry.parameters["centre"] == pytest.approx([-10, 17.5], abs=0.4)
+    assert sorted(answer.geometry.parameters["size"]) == pytest.approx([25, 40], abs=0.8)
+    assert pickle.loads(pickle.dumps(answer)).geometry == answer.geometry  # noqa: S301 - our own bytes
+    assert json.loads(json.dumps(answer.to_dict()))["geometry"]["variant"] == answer.geometry.variant
+    (plain,) = snapper.predict(CLOSED_BOX)
+    assert (plain.geometry, plain.no_geometry) == (None, "")
+    assert "geometry" not in plain.to_dict()
+
+
+@pytest.mark.parametrize("side", [60, 300, 5000])
+def test_snap_of_a_picture_agrees_with_its_strokes_at_any_size(snapper: recogniser.Recogniser, side: int) -> None:
+    strokes = np.array([(0.2, 0.3), (0.8, 0.4), (0.7, 0.8), (0.2, 0.3)]) * side
+    page = np.full((side, int(1.3 * side)), 255, np.uint8)
+    cv2.polylines(page, [strokes.round().astype(np.int32)], True, 0, max(1, side // 40), cv2.LINE_AA)
+    drawn, of_strokes = snapper.predict([page, strokes.tolist()], snap=True)
+    assert drawn.geometry is not None
+    assert of_strokes.geometry is not None
+    for name in ("centre", "size"):
+        one, other = drawn.geometry.parameters[name], of_strokes.geometry.parameters[name]
+        assert one == pytest.approx(other, abs=0.03 * side)
+    vertices = np.array(drawn.geometry.parameters["vertices"])
+    assert np.hypot(*np.moveaxis(vertices[:, None] - strokes[:3], 2, 0)).min(axis=1).max() < 0.03 * side
+
+
+def test_snap_says_why_there_is_no_geometry(snapper: recogniser.Recogniser) -> None:
+    spiral = [[(t * np.cos(t), t * np.sin(t)) for t in np.linspace(0, 25, 200)]]
+    noise, rejected, bounded = (
+        snapper.predict(spiral, snap=True)[0],
+        snapper.predict(CLOSED_BOX, reject_below=0.999, snap=True)[0],
+        snapper.predict(CLOSED_BOX, max_misfit=0.0, snap=True)[0],
+    )
+    assert noise.geometry is rejected.geometry is bounded.geometry is None
+    assert noise.no_geometry
+    assert rejected.no_geometry == "" or "has a confidence below 0.999" in rejected.no_geometry
+    assert "no outline of it explains the ink" in bounded.no_geometry
+    assert bounded.to_dict()["geometry"] is None
+
+
+@pytest.mark.parametrize("bound", [-0.1, 1.5, float("nan")])
+def test_misfit_out_of_range_raises_model_error(snapper: recogniser.Recogniser, bound: float) -> None:
+    with pytest.raises(ModelError, match="give a number between 0 and 1"):
+        snapper.predict(CLOSED_BOX, snap=True, max_misfit=bound)
+
+
+def test_model_without_outlines_cannot_snap(model: recogniser.Recogniser) -> None:
+    with pytest.raises(ModelError, match="carries no outlines to snap to"):
+        model.predict(scene(), snap=True)
+
+
+@pytest.mark.slow
+def test_several_processes_snap_alike(snapper: recogniser.Recogniser) -> None:
+    sources = [scene(radius) for radius in (10, 15, 20)] + [CLOSED_BOX, b"no picture"]
+    alone, together = (list(snapper.stream(sources, snap=True, num_processes=n)) for n in (1, 2))
+    for one, other in zip(alone, together, strict=True):
+        assert str(one) == str(other)
+        if isinstance(one, recogniser.Prediction):
+            assert isinstance(other, recogniser.Prediction)
+            assert one.to_dict() == other.to_dict()

@@ -1,10 +1,14 @@
 """A trained model behind one call: pictures or strokes → shapes. `predict`, `serve` and the packed model all use it.
 
-Each source is read (`preprocessing.sources`), preprocessed and passed through the network, in batches.
+Each source is read (`preprocessing.sources`), preprocessed and passed through the network, in batches; with `snap`, the
+outline of the shape is then laid over the ink (`geometry.snap`).
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,11 @@ import numpy.typing as npt
 
 from strokewise.data.shapes import OTHER
 from strokewise.errors import ModelError, PictureError, one_line
+from strokewise.geometry.snap import MAX_MISFIT, Geometry, snap_outline
+from strokewise.geometry.template import ShapeTemplates, load_templates
 from strokewise.model.onnx_file import OnnxModel, load_onnx
-from strokewise.preprocessing.preprocess import preprocess
-from strokewise.preprocessing.sources import Source, is_single, read_source
+from strokewise.preprocessing.preprocess import CroppedInk, preprocess_with_ink
+from strokewise.preprocessing.sources import Source, UnitMatrix, is_single, read_source
 from strokewise.preprocessing.stroke_layout import StrokeLayout
 from strokewise.support import atomic_io, processes
 from strokewise.support.batching import batched
@@ -26,24 +32,44 @@ WORKER_BATCH = 64  # pictures that a process is given at a time
 Scores = npt.NDArray[np.float32]  # (C,)
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A source as read: the network's picture, its ink, and the matrix from its pixels to the source's own units."""
+
+    picture: npt.NDArray[np.uint8]
+    ink: CroppedInk
+    units: UnitMatrix
+
+
 class Prediction(str):
     """The name of the likeliest shape, with its `confidence` and all `scores`, which sum to 1.
 
-    With `reject_below`, it is "other" where the likeliest scores less, and `confidence` is the score of "other".
+    With `reject_below`, it is "other" where the likeliest scores less, and `confidence` is the score of "other". With
+    `snap`, `geometry` says where the shape's outline lies in the drawing; where it is None, `no_geometry` says why.
     """
 
     confidence: float
     scores: dict[str, float]
-    __slots__ = ("confidence", "scores")
+    geometry: Geometry | None
+    no_geometry: str
+    __slots__ = ("confidence", "geometry", "no_geometry", "scores")
 
-    def __new__(cls, shape: str, confidence: float, scores: dict[str, float]) -> "Prediction":
+    def __new__(
+        cls,
+        shape: str,
+        confidence: float,
+        scores: dict[str, float],
+        geometry: Geometry | None = None,
+        no_geometry: str = "",
+    ) -> "Prediction":
         """A prediction of `shape`."""
         prediction = super().__new__(cls, shape)
         prediction.confidence, prediction.scores = confidence, scores
+        prediction.geometry, prediction.no_geometry = geometry, no_geometry
         return prediction
 
-    def __getnewargs__(self) -> tuple[str, float, dict[str, float]]:  # type: ignore[override]
-        return self.shape, self.confidence, self.scores
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.shape, self.confidence, self.scores, self.geometry, self.no_geometry
 
     @property
     def shape(self) -> str:
@@ -51,8 +77,14 @@ class Prediction(str):
         return str.__str__(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """`shape`, `confidence` and `scores`, as JSON takes them."""
-        return {"shape": self.shape, "confidence": self.confidence, "scores": self.scores}
+        """`shape`, `confidence` and `scores`, as JSON takes them; with `snap`, `geometry`, which may be None for the
+        reason in `no_geometry`."""
+        answer: dict[str, Any] = {"shape": self.shape, "confidence": self.confidence, "scores": self.scores}
+        if self.geometry is not None:
+            answer["geometry"] = self.geometry.to_dict()
+        elif self.no_geometry:
+            answer |= {"geometry": None, "no_geometry": self.no_geometry}
+        return answer
 
     def __repr__(self) -> str:
         return f"Prediction({self.shape!r}, confidence={self.confidence:.3f})"
@@ -73,8 +105,13 @@ class Recogniser:
 
     @property
     def outlines(self) -> str:
-        """The outlines that the model was trained on, as JSON: shape → variant → SVG; empty for a baseline."""
+        """The outlines that the model was trained on, as JSON: shape → variant → plain SVG; empty for a baseline."""
         return self._model.metadata.get("outlines", "")
+
+    @cached_property
+    def _templates(self) -> ShapeTemplates:
+        """What `snap` lays over ink. Raises ModelError where the model carries no outlines."""
+        return _load_templates(self._model)
 
     @property
     def classes_(self) -> npt.NDArray[np.str_]:
@@ -87,6 +124,8 @@ class Recogniser:
         reject_below: float = 0.0,
         strokes: StrokeLayout | None = None,
         num_processes: int = 1,
+        snap: bool = False,
+        max_misfit: float = MAX_MISFIT,
     ) -> list[Prediction]:
         """Recognise pictures, or a single one.
 
@@ -98,11 +137,14 @@ class Recogniser:
             strokes: "points" or "columns", for strokes that could be written as both; None: what is plausible.
             num_processes: How many processes share the work. More than one is worth it from some thousand pictures;
                 the calling script must guard its start with `if __name__ == "__main__":`.
+            snap: Also find where the shape's outline lies in each drawing.
+            max_misfit: With `snap`, the largest misfit (0 to 1) between outline and ink that is accepted, for a shape
+                that the network is sure of; it is multiplied by the square of the confidence.
 
         Raises PictureError for the first picture that cannot be read (`stream` continues after it), and ModelError if
-        `reject_below` is out of range or the model does not know "other".
+        `reject_below` or `max_misfit` is out of range, the model does not know "other", or carries no outlines.
         """
-        answers = self.stream(_to_list(sources), reject_below, strokes, num_processes)
+        answers = self.stream(_to_list(sources), reject_below, strokes, num_processes, snap, max_misfit)
         return [_raise_error(answer) for answer in answers]
 
     def predict_proba(self, sources: Iterable[Source] | Source, strokes: StrokeLayout | None = None) -> Scores:
@@ -110,7 +152,7 @@ class Recogniser:
 
         The arguments and PictureError are those of `predict`.
         """
-        rows = [_raise_error(row) for row in self._score(_to_list(sources), strokes, 1)]
+        rows = [_raise_error(answer)[0] for answer in self._answer(_to_list(sources), _Job(strokes, None), 1)]
         return np.stack(rows) if rows else np.zeros((0, len(self.shapes)), np.float32)
 
     def stream(
@@ -119,19 +161,27 @@ class Recogniser:
         reject_below: float = 0.0,
         strokes: StrokeLayout | None = None,
         num_processes: int = 1,
+        snap: bool = False,
+        max_misfit: float = MAX_MISFIT,
     ) -> Iterator[Prediction | PictureError]:
         """Yield one result for each picture, in order: the prediction, or the error why it cannot be read.
 
         The arguments are those of `predict`; an error among the sources is passed on.
 
-        Raises ModelError if `reject_below` is out of range or the model does not know "other".
+        Raises ModelError if `reject_below` or `max_misfit` is out of range, the model does not know "other", or carries
+        no outlines.
         """
+        if not 0 <= max_misfit <= 1:
+            raise ModelError(f"the misfit cannot be bounded by {max_misfit:g}; give a number between 0 and 1")
         if not 0 <= reject_below <= 1:
             raise ModelError(f"answers cannot be rejected below {reject_below:g}; give a confidence between 0 and 1")
         if reject_below and OTHER not in self.shapes:
             raise ModelError(f"this model does not know {OTHER!r}, so it can reject nothing; leave the bound out")
-        for row in self._score(sources, strokes, num_processes):
-            yield row if isinstance(row, PictureError) else self._to_prediction(row, reject_below)
+        job = _Job(strokes, max_misfit if snap else None)
+        if snap:
+            assert self._templates is not None  # raises before anything is read
+        for answer in self._answer(sources, job, num_processes):
+            yield answer if isinstance(answer, PictureError) else self._to_prediction(*answer, reject_below)
 
     def export(self, path: str | Path) -> None:
         """Write the model as one ONNX file; a symbolic link is followed. Raises OSError where it cannot be written."""
@@ -150,28 +200,52 @@ class Recogniser:
 
         return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags())
 
-    def _score(
-        self, sources: Iterable[Source | PictureError], strokes: StrokeLayout | None, num_processes: int
-    ) -> Iterator[Scores | PictureError]:
+    def _answer(
+        self, sources: Iterable[Source | PictureError], job: "_Job", num_processes: int
+    ) -> Iterator["_Answer | PictureError"]:
         if num_processes > 1:
-            yield from _score_in_processes(self._path, sources, strokes, num_processes)
+            yield from _answer_in_processes(self._path, sources, job, num_processes)
             return
+        templates = self._templates if job.max_misfit is not None else {}
         # One thread reads the next batch while the network processes this one. More threads are slower: the many
         # small steps of preprocessing would compete for the interpreter lock.
         with ThreadPoolExecutor(1) as reader:
-            pictures: list[npt.NDArray[np.uint8] | PictureError] = []
+            readings: list[Reading | PictureError] = []
             for batch in batched(sources, READ_BATCH):
-                next_pictures = reader.submit(_read_pictures, batch, strokes, self._model.image_size)
-                yield from _score_pictures(self._model, pictures)
-                pictures = next_pictures.result()
-            yield from _score_pictures(self._model, pictures)
+                next_readings = reader.submit(_read_sources, batch, job.strokes, self._model.image_size)
+                yield from _answer_readings(self._model, templates, readings, job)
+                readings = next_readings.result()
+            yield from _answer_readings(self._model, templates, readings, job)
 
-    def _to_prediction(self, row: Scores, reject_below: float) -> Prediction:
+    def _to_prediction(self, row: Scores, snapped: Geometry | str, reject_below: float) -> Prediction:
         best = int(row.argmax())
-        scores = {shape: float(score) for shape, score in zip(self.shapes, row, strict=True)}
+        shape = self.shapes[best]
+        scores = {name: float(score) for name, score in zip(self.shapes, row, strict=True)}
         if row[best] < reject_below:
-            return Prediction(OTHER, scores[OTHER], scores)
-        return Prediction(self.shapes[best], float(row[best]), scores)
+            if snapped and shape != OTHER:
+                snapped = f"{shape} has a confidence below {reject_below:g}"
+            shape = OTHER
+        geometry, reason = (None, snapped) if isinstance(snapped, str) else (snapped, "")
+        return Prediction(shape, scores[shape], scores, geometry, reason)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is asked of every source: how strokes are read, and the bound of `snap`, None without it."""
+
+    strokes: StrokeLayout | None
+    max_misfit: float | None
+
+
+_Answer = tuple[Scores, Geometry | str]
+"""The scores, and with `snap` the geometry, or why there is none; an empty text without `snap`."""
+
+
+def _load_templates(model: OnnxModel) -> ShapeTemplates:
+    outlines = json.loads(model.metadata.get("outlines") or "{}")
+    if not outlines:
+        raise ModelError("this model carries no outlines to snap to; take one that `strokewise train` made")
+    return load_templates(outlines)
 
 
 def _to_list(sources: Iterable[Source] | Source) -> Any:
@@ -184,16 +258,17 @@ def _raise_error(answer: Any) -> Any:
     return answer
 
 
-def _read_pictures(
+def _read_sources(
     sources: list[Source | PictureError], strokes: StrokeLayout | None, image_size: int
-) -> list[npt.NDArray[np.uint8] | PictureError]:
+) -> list[Reading | PictureError]:
     """Preprocess sources; an error takes the place of one that cannot be read, whatever the error is."""
 
-    def read(source: Source | PictureError) -> npt.NDArray[np.uint8] | PictureError:
+    def read(source: Source | PictureError) -> Reading | PictureError:
         if isinstance(source, PictureError):
             return source
         try:
-            return preprocess(read_source(source, strokes), image_size)
+            scene, units = source if isinstance(source, _Portable) else read_source(source, strokes)
+            return Reading(*preprocess_with_ink(scene, image_size), units)
         except PictureError as error:
             return error
         except MemoryError:
@@ -206,27 +281,50 @@ def _read_pictures(
     return [read(source) for source in sources]
 
 
-def _score_pictures(
-    model: OnnxModel, pictures: list[npt.NDArray[np.uint8] | PictureError]
-) -> Iterator[Scores | PictureError]:
-    readable = [picture for picture in pictures if not isinstance(picture, PictureError)]
-    rows = iter(model.predict_proba(np.stack(readable)) if readable else ())
-    for picture in pictures:
-        yield picture if isinstance(picture, PictureError) else next(rows)
+def _answer_readings(
+    model: OnnxModel, templates: ShapeTemplates, readings: Sequence[Reading | PictureError], job: _Job
+) -> Iterator[_Answer | PictureError]:
+    readable = [reading.picture for reading in readings if isinstance(reading, Reading)]
+    rows: Iterator[Scores] = iter(model.predict_proba(np.stack(readable)) if readable else ())
+    for reading in readings:
+        if isinstance(reading, PictureError):
+            yield reading
+            continue
+        row = next(rows)
+        shape, confidence = model.shapes[int(row.argmax())], float(row.max())
+        snapped: Geometry | str = ""
+        if job.max_misfit is not None:
+            snapped = _snap_reading(reading, shape, templates, confidence, job.max_misfit)
+        yield row, snapped
+
+
+def _snap_reading(
+    reading: Reading, shape: str, templates: ShapeTemplates, confidence: float, max_misfit: float
+) -> Geometry | str:
+    if shape == OTHER:
+        return "it is none of the shapes"
+    to_source = np.column_stack([np.diag(reading.ink.scale), reading.ink.corner])
+    to_units = np.column_stack([reading.units[:, :2] @ to_source[:, :2], reading.units @ [*to_source[:, 2], 1.0]])
+    return snap_outline(templates.get(shape, ()), reading.ink.ink, to_units, confidence, max_misfit)
 
 
 # --- in several processes
 
 
-def _score_in_processes(
-    path: Path, sources: Iterable[Source | PictureError], strokes: StrokeLayout | None, num_processes: int
-) -> Iterator[Scores | PictureError]:
-    """Yield the scores of sources in their order; at most a few batches are read ahead."""
-    pending: list[Future[list[Scores | PictureError]]] = []
-    with processes.worker_pool(num_processes, _load_in_worker, (path,)) as pool:
+class _Portable(tuple[Any, UnitMatrix]):
+    """What `read_source` returned before the source was sent to another process."""
+
+    __slots__ = ()
+
+
+def _answer_in_processes(
+    path: Path, sources: Iterable[Source | PictureError], job: _Job, num_processes: int
+) -> Iterator[_Answer | PictureError]:
+    """Yield the answers to sources in their order; at most a few batches are read ahead."""
+    pending: list[Future[list[_Answer | PictureError]]] = []
+    with processes.worker_pool(num_processes, _load_in_worker, (path, job)) as pool:
         for batch in batched(sources, WORKER_BATCH):
-            portable = [_to_portable(source, strokes) for source in batch]
-            pending.append(pool.submit(_score_in_worker, portable, strokes))
+            pending.append(pool.submit(_answer_in_worker, [_to_portable(source, job.strokes) for source in batch], job))
             if len(pending) > 4 * num_processes:
                 yield from pending.pop(0).result()
         for future in pending:
@@ -238,19 +336,20 @@ def _to_portable(source: Source | PictureError, strokes: StrokeLayout | None) ->
     if not hasattr(source, "read") and not hasattr(source, "getexif"):
         return source
     try:
-        return read_source(source, strokes)
+        return _Portable(read_source(source, strokes))
     except PictureError as error:
         return error
 
 
-_worker_model: list[OnnxModel] = []
+_worker_model: list[tuple[OnnxModel, ShapeTemplates]] = []
 
 
-def _load_in_worker(path: Path) -> None:
+def _load_in_worker(path: Path, job: _Job) -> None:
     cv2.setNumThreads(1)
-    _worker_model[:] = [load_onnx(path)]
+    model = load_onnx(path)
+    _worker_model[:] = [(model, {} if job.max_misfit is None else _load_templates(model))]
 
 
-def _score_in_worker(sources: list[Source | PictureError], strokes: StrokeLayout | None) -> list[Scores | PictureError]:
-    model = _worker_model[0]
-    return list(_score_pictures(model, _read_pictures(sources, strokes, model.image_size)))
+def _answer_in_worker(sources: list[Source | PictureError], job: _Job) -> list[_Answer | PictureError]:
+    model, templates = _worker_model[0]
+    return list(_answer_readings(model, templates, _read_sources(sources, job.strokes, model.image_size), job))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from strokewise import load
 from strokewise.cli.app import app
+from strokewise.loading import REFERENCE_MODEL
 
 RunCli = Callable[..., tuple[int, str, str]]
 
@@ -165,3 +166,51 @@ def test_command_prints_no_lines_of_libraries(command: str, model: Path, drawing
         line for line in re.split(r"[\r\n]+", done.stderr) if line and not line.startswith((command, f"{command}:"))
     ]
     assert lines == []  # but for the bar of progress
+
+
+def test_snap_prints_where_the_outline_lies(drawing: Path, run_cli: RunCli) -> None:
+    words = ["predict", str(drawing), "--model", str(REFERENCE_MODEL)]
+    code, line, _ = run_cli(*words, "--snap")
+    assert code == 0
+    plain = run_cli(*words)[1].rstrip("\n")
+    assert line.startswith(plain)
+    assert re.search(r"centre [\d.]+, [\d.]+  size [\d.]+ × [\d.]+  angle -?[\d.]+°|no outline: ", line)
+    answer = json.loads(run_cli(*words, "--snap", "--json")[1])
+    assert "geometry" in answer
+    assert "geometry" not in json.loads(run_cli(*words, "--json")[1])
+    refused = json.loads(run_cli(*words, "--snap", "--json", "--max-misfit", "0")[1])
+    assert refused["geometry"] is None
+    assert refused["no_geometry"]
+
+
+def test_svg_is_written_for_one_drawing_and_for_a_folder(drawing: Path, run_cli: RunCli) -> None:
+    words = ["--svg", "out.svg", "--model", str(REFERENCE_MODEL)]
+    code, line, report = run_cli("predict", str(drawing), *words)
+    assert (code, "out.svg written" in report) == (0, True)
+    assert "centre" in line or "no outline" in line  # it includes --snap
+    single = Path("out.svg").read_text()
+    assert single.count("<image") == 1
+    (drawing.parent / "second.png").write_bytes(drawing.read_bytes())
+    (drawing.parent / "broken.png").write_bytes(b"no picture")
+    assert (
+        run_cli("predict", str(drawing.parent), *words)[0] == 2
+    )  # one is unreadable, the others are drawn all the same
+    assert Path("out.svg").read_text().count("<image") == 2
+
+
+def test_svg_of_standard_input(drawing: Path) -> None:
+    words = ["predict", "-", "--svg", "out.svg", "--model", str(REFERENCE_MODEL)]
+    done = CliRunner().invoke(app, words, input=drawing.read_bytes())
+    assert done.exit_code == 0
+    assert "<image" in Path("out.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--snap", "--max-misfit", "2"], "give a number between 0 and 1"),
+     (["--svg", "."], "is a directory")],
+)  # fmt: skip
+def test_mistakes_with_snap_exit_with_2(words: list[str], message: str, drawing: Path, run_cli: RunCli) -> None:
+    code, _, errors = run_cli("predict", str(drawing), "--model", str(REFERENCE_MODEL), *words)
+    assert code == 2
+    assert message in errors

@@ -70,3 +70,26 @@ def test_false_rejections_need_the_shape_other() -> None:
     numbers = report.model_metrics(np.array([0, 1]), np.eye(2, dtype=np.float32), ("cross", "star"))
     assert "false_rejections" not in numbers
     assert "shape_auroc" not in numbers
+
+
+def test_sentences_and_headline_state_how_well_outlines_are_laid() -> None:
+    labels = np.arange(30) % 3
+    numbers, before = report_of(labels, labels, labels)
+    share = {"value": 0.96, "low": 0.9, "high": 0.99}
+    snap = {
+        "snapped": share,
+        "wrongly_snapped": share | {"value": 0.01},
+        "iou": {"mean": 0.91},
+        "distance": {"mean": 0.015},
+    }
+    sentences = report.with_sentences(numbers | {"snap": snap})["sentences"]
+    assert sentences[: len(before)] == before
+    assert sentences[len(before) :] == [
+        "Of the shapes that it recognises, 96.0 % get a clean outline; it lies 1.5 % of the shape's longer side from"
+        " where the hand was to go on average, and its area overlaps with the true one by 0.910.",
+        "Of the doodles, 1.0 % get an outline, wrongly.",
+    ]
+    assert report.headline_metrics(numbers | {"snap": snap})["snap"] == {"iou": 0.91, "wrongly_snapped": 0.01}
+    nothing = {"snapped": share, "wrongly_snapped": {"value": None}, "iou": None, "distance": None}
+    assert report.with_sentences(numbers | {"snap": nothing})["sentences"] == before
+    assert report.headline_metrics(numbers | {"snap": nothing})["snap"] == {}

@@ -16,7 +16,7 @@ from strokewise.preprocessing import stroke_formats, stroke_input
 from strokewise.preprocessing.preprocess import preprocess
 
 HOUSE = [[[10, 90], [50, 10], [90, 90]], [[20, 60], [80, 60]]]  # two strokes
-SCENE = stroke_input.rasterize_strokes(HOUSE)
+SCENE = stroke_input.rasterize_strokes(HOUSE)[0]
 
 
 def to_columns(drawing: list[Any]) -> list[Any]:
@@ -40,7 +40,7 @@ def to_columns(drawing: list[Any]) -> list[Any]:
     ],
 )
 def test_every_format_gives_the_same_scene(drawing: Any) -> None:
-    np.testing.assert_array_equal(stroke_input.rasterize_strokes(drawing), SCENE)
+    np.testing.assert_array_equal(stroke_input.rasterize_strokes(drawing)[0], SCENE)
     assert stroke_formats.is_drawing(drawing)
 
 
@@ -59,18 +59,19 @@ def test_json_is_recognised_and_parsed(text: str) -> None:
     data = text.encode()
     assert stroke_formats.is_stroke_text(data)
     assert not stroke_formats.is_stroke_text(encode_png(SCENE))
-    np.testing.assert_array_equal(stroke_input.parse_strokes(data), SCENE)
+    np.testing.assert_array_equal(stroke_input.parse_strokes(data)[0], SCENE)
 
 
 def test_is_drawing_distinguishes_a_drawing_from_a_list_of_sources() -> None:
     for sources in ([HOUSE, HOUSE], [SCENE, SCENE], ["a.png"], [b"x"], [Path("a.png")], [], SCENE, [HOUSE, SCENE]):
         assert not stroke_formats.is_drawing(sources)
     assert stroke_formats.is_drawing(HOUSE[0])  # a single stroke is a drawing, too
-    np.testing.assert_array_equal(stroke_input.rasterize_strokes(HOUSE[1]), stroke_input.rasterize_strokes([HOUSE[1]]))
+    single, listed = stroke_input.rasterize_strokes(HOUSE[1]), stroke_input.rasterize_strokes([HOUSE[1]])
+    np.testing.assert_array_equal(single[0], listed[0])
 
 
 def test_line_width_is_the_average_of_the_painted_ones() -> None:
-    page = stroke_input.rasterize_strokes([[[0, 0], [0, 1]]])
+    page, _ = stroke_input.rasterize_strokes([[[0, 0], [0, 1]]])
     assert (page.min(0) < 128).sum() == pytest.approx(
         stroke_input.PEN_WIDTH * (stroke_input.RASTER_SIDE - 2 * stroke_input.RASTER_MARGIN), abs=2
     )
@@ -132,9 +133,19 @@ JSON = st.recursive(
 def test_any_json_is_drawn_or_refused(value: Any) -> None:
     stroke_formats.is_drawing(value)
     try:
-        page = stroke_input.parse_strokes(json.dumps(value).encode())
+        page, _ = stroke_input.parse_strokes(json.dumps(value).encode())
     except PictureError as error:
         assert "\n" not in str(error)  # noqa: PT017
     else:
         assert page.min() < 255
         preprocess(page, 32)
+
+
+def test_matrix_leads_from_the_page_back_to_the_strokes() -> None:
+    square = np.array([[-3.0, 1000.0], [2.0, 1000.0], [2.0, 1004.0], [-3.0, 1004.0], [-3.0, 1000.0]])
+    page, matrix = stroke_input.rasterize_strokes([square.tolist()])
+    y, x = np.nonzero(page < 128)
+    ink = np.stack([x + 0.5, y + 0.5], axis=1) @ matrix[:, :2].T + matrix[:, 2]
+    half = stroke_input.PEN_WIDTH * 5 / 2
+    np.testing.assert_allclose(ink.min(0), [-3 - half, 1000 - half], atol=0.04)
+    np.testing.assert_allclose(ink.max(0), [2 + half, 1004 + half], atol=0.04)

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from strokewise.data.outline_files import read_outline_files
 from strokewise.loading import REFERENCE_MODEL
 from strokewise.model.onnx_file import load_onnx
 from strokewise.params import Params
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.reference.__main__ import MAX_BYTES
 from strokewise.synthesis import render
-from strokewise.synthesis.outlines import load_catalogue
+from strokewise.synthesis.outlines import load_catalogue, plain_outlines
 
 
 def test_it_is_small_and_knows_the_shapes_and_outlines_of_this_checkout(root: Path) -> None:
     model = load_onnx(REFERENCE_MODEL)  # raises for another version of the preprocessing
     assert len(model.content) <= MAX_BYTES
     assert model.shapes == load_catalogue(root / "data/outlines").shapes
-    outlines = read_outline_files(model.shapes, root / "data/outlines")
+    outlines = plain_outlines(load_catalogue(root / "data/outlines"))
     assert json.loads(model.metadata["outlines"]) == outlines, "run `python -m strokewise.reference pack`"
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strokewise.errors import PictureError
-from strokewise.recogniser import Prediction
+from strokewise.errors import ModelError, PictureError
+from strokewise.loading import REFERENCE_MODEL
+from strokewise.recogniser import Prediction, Recogniser
 from strokewise.serving.app import answer_body, build_app, read_items
 from strokewise.serving.limits import RequestLimits, RequestRefused
 
@@ -33,7 +34,7 @@ class _MeanReader:
         self.running = self.most_running = 0
         self._lock = threading.Lock()
 
-    def stream(self, sources: Iterable[Any]) -> Iterator[Prediction | PictureError]:
+    def stream(self, sources: Iterable[Any], **_: Any) -> Iterator[Prediction | PictureError]:
         with self._lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
@@ -52,7 +53,7 @@ class _MeanReader:
 
 
 class _Broken:
-    def stream(self, sources: Iterable[Any]) -> Iterator[Any]:
+    def stream(self, sources: Iterable[Any], **_: Any) -> Iterator[Any]:
         raise RuntimeError(f"broken after {sources!r}")
 
 
@@ -134,7 +135,13 @@ def test_every_form_of_the_protocol_holds_the_same_items(content: Any) -> None:
     [
         ([], 400, "one object with the key inputs, instances or dataframe_split: send"),
         ({}, 400, r"not of the keys \[\]"),
-        ({"inputs": [], "params": {}}, 400, r"not of the keys \['inputs', 'params'\]"),
+        ({"params": {}}, 400, r"not of the keys \['params'\]"),
+        ({"inputs": [], "instances": []}, 400, r"not of the keys \['inputs', 'instances'\]"),
+        ({"inputs": [], "params": [1]}, 400, "params must be an object"),
+        ({"inputs": [], "params": {"snapp": True}}, 400, r"unknown keys \['snapp'\]: send"),
+        ({"inputs": [], "params": {"snap": 1}}, 400, "params.snap must be true or false"),
+        ({"inputs": [], "params": {"max_misfit": "0.3"}}, 400, "params.max_misfit must be a number between 0 and 1"),
+        ({"inputs": [], "params": {"max_misfit": 1.5}}, 400, "params.max_misfit must be a number between 0 and 1"),
         ({"dataframe_records": []}, 400, r"not of the keys \['dataframe_records'\]"),
         ({"inputs": "abc"}, 400, "inputs must be a list"),
         ({"instances": {}}, 400, "instances must be a list"),
@@ -150,8 +157,34 @@ def test_every_form_of_the_protocol_holds_the_same_items(content: Any) -> None:
 )
 def test_another_form_is_refused(content: Any, status: int, message: str) -> None:
     with pytest.raises(RequestRefused, match=message) as refusal:
-        read_items(content, SMALL_LIMITS)
+        answer_body(_MeanReader(), json.dumps(content).encode(), SMALL_LIMITS)  # type: ignore[arg-type]
     assert refusal.value.status == status
+
+
+def test_params_ask_for_the_geometry() -> None:
+    recogniser = Recogniser(REFERENCE_MODEL)
+    box = {"strokes": [[[0, 0], [40, 0], [40, 20], [0, 20], [0, 0]]]}
+    status, content = post({"inputs": [box, "?"], "params": {"snap": True}}, recogniser=recogniser)
+    assert status == 200
+    answer, error = content["predictions"]
+    (expected,) = recogniser.predict(box, snap=True)
+    assert answer == json.loads(json.dumps(expected.to_dict()))
+    assert answer["geometry"]["parameters"]["centre"] == pytest.approx([20, 10], abs=0.5)
+    assert set(error) == {"error"}
+    _, content = post({"params": {"snap": True, "max_misfit": 0}, "inputs": [box]}, recogniser=recogniser)
+    assert content["predictions"][0]["geometry"] is None
+    assert "explains the ink" in content["predictions"][0]["no_geometry"]
+    _, content = post({"params": {"snap": False}, "inputs": [box]}, recogniser=recogniser)
+    assert "geometry" not in content["predictions"][0]
+
+
+def test_model_without_outlines_refuses_to_snap() -> None:
+    class _NoOutlines:
+        def stream(self, sources: Iterable[Any], **_: Any) -> Iterator[Any]:
+            raise ModelError("this model carries no outlines")
+
+    status, content = post({"inputs": [], "params": {"snap": True}}, recogniser=_NoOutlines())
+    assert (status, content["message"]) == (400, "this model carries no outlines")
 
 
 def test_drawings_as_text_are_bounded_together() -> None:

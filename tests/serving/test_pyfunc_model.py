@@ -9,6 +9,7 @@ import pytest
 from foreign_process import predict_without_strokewise
 from registry_queries import search_logged_models
 from strokewise.data.dataset import load_scenes
+from strokewise.geometry.snap import MAX_MISFIT
 from strokewise.params import Params
 from strokewise.recogniser import Recogniser
 from strokewise.registry import versions
@@ -38,7 +39,12 @@ def test_champion_loads_without_strokewise(project: Project, params: Params) -> 
     assert "rows differ in length" in answers["wrong"][4]["error"]
     assert modules == []
     assert json.loads(signature["inputs"]) == [{"type": "any", "required": True}]
-    assert set(json.loads(signature["outputs"])[0]["properties"]) == {"shape", "confidence", "scores", "error"}
+    fields = {"shape", "confidence", "scores", "error", "geometry", "no_geometry"}
+    assert set(json.loads(signature["outputs"])[0]["properties"]) == fields
+    assert [(param["name"], param["default"]) for param in json.loads(signature["params"])] == [
+        ("snap", False),
+        ("max_misfit", MAX_MISFIT),
+    ]
     (logged,) = search_logged_models("tags.model = 'baseline'")
     answers, _ = predict_without_strokewise(f"models:/{logged.model_id}", root, scene)
     assert answers["text"] == answers["list"]

@@ -108,7 +108,7 @@ def report_files() -> dict[str, bytes]:
 
 def test_report_holds_exactly_the_documented_files() -> None:
     curves = {f"robustness-{name}.csv" for name in ("imprecision", *stage.CURVE_FACTORS)}
-    sheets = {"mistakes.png", "disagreements.png", "reliability.png", "robustness.png"}
+    sheets = {"mistakes.png", "disagreements.png", "reliability.png", "robustness.png", "snap-worst.png"}
     tables = {"predictions.parquet", "drawings.parquet", "confusion-cnn.csv", "confusion-baseline.csv"} | {
         "metrics.json",
         "details.json",

@@ -16,6 +16,7 @@ import pytest
 from strokewise import plots
 from strokewise.data import dataset, shards
 from strokewise.data.dataset import load_paintings
+from strokewise.data.outline_files import OUTLINES_FILE, read_outlines
 from strokewise.data.shapes import OTHER
 from strokewise.errors import OutlineError, UserError
 from strokewise.params import GenerateParams, Params
@@ -69,7 +70,9 @@ def test_generate_writes_shards_card_and_contact_sheet(workdir: Path, make_param
         "card.json",
         "README.md",
         "contact-sheet.png",
+        OUTLINES_FILE,
     }
+    assert read_outlines() == outlines.plain_outlines(outlines.load_catalogue(Path("data/outlines")))
     for split, size in SIZES.items():
         assert load_paintings(split, 32).pictures.shape == (size, 32, 32)
     assert [path.name for path in SCRATCH.iterdir()] == ["lock"]

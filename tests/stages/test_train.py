@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from strokewise.data.dataset import load_paintings, split_digest
+from strokewise.data.outline_files import OUTLINES_FILE
 from strokewise.data.shards import PaintingRow, write_shard
 from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
@@ -143,16 +144,15 @@ def test_other_outlines_of_the_same_paintings_are_another_model_with_the_same_we
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, weights = train(params()), model()["model.safetensors"]
-    outline = Path("data/outlines") / SHAPES[0] / "plain.svg"
-    outline.parent.mkdir(parents=True)
-    outline.write_text('<svg data-fit="affine"/>', encoding="utf-8")
+    outlines = {SHAPES[0]: {"plain": '<svg data-fit="affine"/>'}}
+    (PAINTINGS_DIR / OUTLINES_FILE).write_text(json.dumps(outlines), encoding="utf-8")
     monkeypatch.setattr(trainer, "train_step", lambda *_: pytest.fail("it trained again"))
     after = train(params())
     assert (after.fingerprint != before.fingerprint, after.training_digest) == (True, before.training_digest)
     assert model()["model.safetensors"] == weights
     metadata = load_onnx(after.folder).metadata
     assert metadata["fingerprint"] == json.loads(model()["config.json"])["fingerprint"] == after.fingerprint
-    assert json.loads(metadata["outlines"]) == {SHAPES[0]: {"plain": '<svg data-fit="affine"/>'}}
+    assert json.loads(metadata["outlines"]) == outlines
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "history.csv"])

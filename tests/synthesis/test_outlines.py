@@ -119,3 +119,26 @@ def test_shapes_and_variants_are_listed_in_order(tmp_path: Path) -> None:
 def test_catalogue_can_be_pickled(catalogue: Catalogue) -> None:
     copy = pickle.loads(pickle.dumps(catalogue))  # noqa: S301 - our own, as multiprocessing does it
     assert (copy.shapes, copy.digest) == (catalogue.shapes, catalogue.digest)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ('data-fit="stretchy"', 'data-fit="stretchy" must be similarity, box, affine or vertices'),
+        ('data-fit="vertices"', "is for an outline that is one polygon"),
+        ('data-points="tail"', "must name points as"),
+        ('data-points="tail 1"', "must name points as"),
+        ('data-points="tail 1 x"', "must name points as"),
+        ('data-points="tail 1 nan"', "must name points as"),
+        ('data-points="a b 1 2"', "must name points as"),
+        ('data-points="tail 1 2, tail 3 4"', "names tail twice"),
+        (f'data-points="{", ".join(f"p{i} {i} 0" for i in range(33))}"', "names 33 points, 32 are allowed"),
+        ('data-fitt="box"', "did you mean data-fit"),
+    ],
+)
+def test_invalid_fit_or_points_raise_outline_error(attribute: str, message: str) -> None:
+    content = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {attribute}><path d="M0 0L9 9L4 0" stroke="#000" fill="none"/></svg>'
+    )
+    with pytest.raises(OutlineError, match=message):
+        outlines.parse_outline(content.encode(), Path("a.svg"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from strokewise.params import GenerateParams, HandStrengths, InkStrengths
 from strokewise.synthesis import ink, ink_params, render
@@ -213,3 +214,36 @@ def test_shapes_take_turns_and_other_takes_several(catalogue: Catalogue) -> None
     assert counts.tolist() == [10 * turns if shape == "other" else 10 for shape in shapes]
     for label in range(len(shapes)):  # no painting is repeated: each label numbers its own
         assert [number for own, number in classes if own == label] == list(range(counts[label]))
+
+
+def test_target_without_imprecision_is_the_outline_where_the_ink_lies(
+    catalogue: Catalogue, defaults: GenerateParams
+) -> None:
+    generate = without_imprecision(defaults)
+    for index in range(4 * len(catalogue.shapes)):
+        painting = render.render_painting(catalogue, generate, "train", index)
+        if catalogue.shapes[painting.label] == "other":
+            assert painting.target is None
+            continue
+        assert painting.target is not None
+        numbers, target = painting.target
+        x, y = np.stack([target.real, target.imag]).astype(int)
+        assert painting.scene[y, x].max() < 200
+        outline = next(one for one in catalogue.outlines[painting.label] if one.variant == painting.factors["variant"])
+        points = outline.strokes.points[numbers]
+        rows = np.stack([points.real, points.imag, np.ones(len(points))], axis=1)
+        _, rest, _, _ = np.linalg.lstsq(rows, np.stack([target.real, target.imag], axis=1), rcond=None)
+        assert rest.max() < 1e-9 * len(points)
+
+
+def test_target_follows_the_hand(catalogue: Catalogue, defaults: GenerateParams) -> None:
+    """Dark ink on plain white paper lies where the target is, but for what a hand leaves out or draws beside it."""
+    near = []
+    for index in range(60 * len(catalogue.shapes)):
+        painting = render.render_painting(catalogue, defaults, "train", index)
+        if painting.target is not None and painting.scene.ndim == 2 and np.percentile(painting.scene, 80) == 255:
+            ink_near = ndimage.minimum_filter(painting.scene, 9) < 160
+            x, y = np.stack([painting.target[1].real, painting.target[1].imag]).astype(int).clip(0, 127)
+            near.append(ink_near[y, x].mean())
+    assert len(near) > 30
+    assert np.mean(near) > 0.85

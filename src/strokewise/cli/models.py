@@ -4,7 +4,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from strokewise.cli.proof import print_findings
 from strokewise.cli.stages import Overrides, ParamsFile, help_examples
 from strokewise.errors import printable
 from strokewise.support.paths import OUTLINES_DIR, PARAMS_FILE
+
+if TYPE_CHECKING:
+    from strokewise.recogniser import Prediction
 
 app = typer.Typer()
 
@@ -31,6 +34,7 @@ ModelOption = Annotated[
     epilog=help_examples(
         "strokewise predict drawing.png",
         "strokewise predict drawings --json --reject-below 0.8",
+        "strokewise predict drawing.png --snap --svg clean.svg",
         "curl -s https://example.com/drawing.png | strokewise predict -",
     )
 )
@@ -50,14 +54,38 @@ def predict(
         Literal["points", "columns"] | None,
         typer.Option("--strokes", help="How strokes are written that could be lists of points or of columns."),
     ] = None,
+    snap: Annotated[
+        bool, typer.Option("--snap", help="Also say where the shape's outline lies: centre, size and angle.")
+    ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--svg",
+            metavar="FILE",
+            dir_okay=False,
+            help="Also write the clean outline over the ink, of several drawings a contact sheet; includes --snap.",
+        ),
+    ] = None,
+    max_misfit: Annotated[
+        float | None,
+        typer.Option(
+            "--max-misfit",
+            metavar="M",
+            help="Largest misfit of an outline that is accepted with --snap, 0 to 1; by default what suits paintings.",
+        ),
+    ] = None,
 ) -> None:
     """Recognise the shape in pictures. Unreadable ones are reported, the others are answered all the same."""
-    from strokewise import loading
+    from strokewise import loading, overlay
     from strokewise.errors import PictureError
+    from strokewise.geometry.snap import MAX_MISFIT
     from strokewise.preprocessing.sources import PICTURE_SUFFIXES, STROKE_SUFFIXES, find_pictures
     from strokewise.recogniser import Recogniser
-    from strokewise.support import native_output, processes
+    from strokewise.support import atomic_io, native_output, processes
 
+    if svg is not None:
+        atomic_io.replaceable(svg)
+    snap = snap or svg is not None
     path, name = loading.find_model(model)
     loaded = Recogniser(path)
     if path == loading.REFERENCE_MODEL:
@@ -65,11 +93,25 @@ def predict(
     pictures, to_read = itertools.tee(find_pictures(paths, PICTURE_SUFFIXES | STROKE_SUFFIXES))
     first = list(itertools.islice(to_read, MANY_PICTURES))
     num_processes = processes.available_cores() if len(first) == MANY_PICTURES else 1
-    sources = (_read_stdin() if path == STDIN else path for path in itertools.chain(first, to_read))
+    read_from_stdin: list[bytes] = []
+
+    def to_source(path: Path) -> Path | bytes:
+        if path != STDIN:
+            return path
+        read_from_stdin[:] = [_read_stdin()]
+        return read_from_stdin[0]
+
+    sources = (to_source(path) for path in itertools.chain(first, to_read))
+    bound = MAX_MISFIT if max_misfit is None else max_misfit
+    answers = loaded.stream(sources, reject_below, strokes, num_processes, snap, bound)
     count = failures = 0
+    drawn: list[overlay.Overlay] = []
     with native_output.silent_libraries():
-        for path, answer in zip(pictures, loaded.stream(sources, reject_below, strokes, num_processes), strict=True):
+        for path, answer in zip(pictures, answers, strict=True):
             count += 1
+            if svg is not None and not isinstance(answer, PictureError) and len(drawn) < overlay.MAX_CELLS:
+                shown = read_from_stdin[0] if path == STDIN else path
+                drawn.append(overlay.make_overlay(str(path), shown, answer, strokes, len(first) > 1))
             if isinstance(answer, PictureError):
                 failures += 1
                 problem = {"path": str(path), "error": str(answer)}
@@ -80,12 +122,26 @@ def predict(
             elif as_json:
                 typer.echo(json.dumps({"path": str(path), **answer.to_dict()}))
             else:
-                typer.echo(f"{answer.shape:10} {answer.confidence:4.0%} {printable(path)}")
+                line = f"{answer.shape:10} {answer.confidence:4.0%} {printable(path)}"
+                typer.echo(f"{line}  {_describe_geometry(answer)}" if snap else line)
     if not count:
         raise PictureError(f"no pictures in {', '.join(map(str, paths))}; name files or folders that hold some")
+    if svg is not None and drawn:
+        atomic_io.write_text(svg, overlay.overlay_svg(drawn))
+        more = f"; the first {len(drawn)} of {count} drawings" if count - failures > len(drawn) else ""
+        typer.echo(f"{printable(svg)} written{more}", err=True)
     if failures:
         others = "; the others are answered above" if failures < count else ""
         raise PictureError(f"{failures} of {count} pictures could not be read{others}")
+
+
+def _describe_geometry(answer: "Prediction") -> str:
+    """Centre, size and angle of the outline that was found, or why there is none."""
+    if answer.geometry is None:
+        return f"no outline: {answer.no_geometry}"
+    parameters = answer.geometry.parameters
+    (x, y), (width, height) = parameters["centre"], parameters["size"]
+    return f"centre {x:.4g}, {y:.4g}  size {width:.4g} × {height:.4g}  angle {parameters['angle']:.1f}°"
 
 
 def _read_stdin() -> bytes:

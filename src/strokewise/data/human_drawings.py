@@ -4,7 +4,8 @@
     data/drawings-train/<shape>/...   training data, added to the paintings
 
 Any picture file, at any depth; `strokewise import` writes PNG files named by a digest of their pixels. Names that begin
-with a dot, and the README beside the sub-folders, are ignored. Both folders may be missing or empty.
+with a dot, and the README and `vertices.json` beside the sub-folders, are ignored. Both folders may be missing or
+empty.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from strokewise.support import native_output, progress
 from strokewise.support.paths import project_root
 
 FOLDER_README = "README.md"
+VERTICES_FILE = "vertices.json"  # the known corners of drawings, see `evaluation.snapping`
 
 
 def load_drawings(folder: Path, shapes: tuple[str, ...], image_size: int) -> Split:
@@ -43,7 +45,8 @@ def load_drawings(folder: Path, shapes: tuple[str, ...], image_size: int) -> Spl
         pictures = list(pool.map(lambda path: _preprocess_drawing(path, image_size), paths))
     labels = np.array([shapes.index(shape_of(path, folder)) for path in paths], np.int64)
     stacked = np.stack(pictures) if pictures else np.empty((0, image_size, image_size), np.uint8)
-    return Split(stacked, labels, shapes, _folder_digest(folder, paths))
+    vertices = [path for path in (folder / VERTICES_FILE,) if path.is_file()]
+    return Split(stacked, labels, shapes, _folder_digest(folder, paths + vertices))
 
 
 def drawing_paths(folder: Path) -> list[Path]:
@@ -53,7 +56,8 @@ def drawing_paths(folder: Path) -> list[Path]:
     return sorted(
         path
         for name, path in named
-        if name.parts != (FOLDER_README,) and not any(part.startswith(".") for part in name.parts)
+        if name.parts not in ((FOLDER_README,), (VERTICES_FILE,))
+        and not any(part.startswith(".") for part in name.parts)
     )
 
 

@@ -1,26 +1,32 @@
-"""The SVG files of the catalogue as text, unread: they travel with a model, so that it can give back clean outlines."""
+"""The outlines that travel with a model, so that it can give back clean ones: `data/paintings/outlines.json`.
 
-from collections.abc import Sequence
+*generate* writes there what it painted: shape → variant → plain SVG (see `synthesis.plain_svg`), sorted.
+"""
+
+import json
 from pathlib import Path
 
 from strokewise.errors import DatasetError
-from strokewise.support.paths import OUTLINES_DIR
+from strokewise.support.paths import PAINTINGS_DIR
 from strokewise.support.regular_file import read_regular
 
-MAX_OUTLINE_BYTES = 2**20  # more than *generate* reads
+OUTLINES_FILE = "outlines.json"  # beside the splits
+MAX_OUTLINES_BYTES = 2**24
 
 
-def read_outline_files(shapes: Sequence[str], folder: Path = OUTLINES_DIR) -> dict[str, dict[str, str]]:
-    """The text of every variant of every shape that has a folder, by shape and variant, sorted.
+def read_outlines(folder: Path = PAINTINGS_DIR) -> dict[str, dict[str, str]]:
+    """The outlines of the paintings in `folder`; none where the file is missing, as beside paintings from elsewhere.
 
-    Raises DatasetError for a file that cannot be read as text.
+    Raises DatasetError for a file that is damaged.
     """
-    files = {shape: sorted((folder / shape).glob("*.svg")) for shape in shapes}
     try:
-        return {
-            shape: {path.stem: read_regular(path, MAX_OUTLINE_BYTES).decode("utf-8") for path in paths}
-            for shape, paths in sorted(files.items())
-            if paths
-        }
+        content = read_regular(folder / OUTLINES_FILE, MAX_OUTLINES_BYTES)
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError) as error:
-        raise DatasetError(f"an outline in {folder} cannot be read: {error}; save it as SVG in UTF-8") from None
+        raise DatasetError(f"{folder / OUTLINES_FILE} cannot be read: {error}; run `strokewise generate`") from None
+    try:
+        outlines = json.loads(content)
+        return {shape: {variant: str(svg) for variant, svg in files.items()} for shape, files in outlines.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise DatasetError(f"{folder / OUTLINES_FILE} is damaged; run `strokewise generate`") from None

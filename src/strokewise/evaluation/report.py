@@ -82,12 +82,21 @@ def headline_metrics(numbers: Mapping[str, Any]) -> dict[str, Any]:
         "baseline": {name: baseline[name] for name in shared},
         "difference": {"value": paired["difference"], "low": paired["low"], "high": paired["high"]},
     }
+    if "snap" in numbers:
+        snap = numbers["snap"]
+        headline["snap"] = {"iou": (snap["iou"] or {}).get("mean"), "wrongly_snapped": snap["wrongly_snapped"]["value"]}
     if "drawings" in numbers:
         headline["drawings"] = {kind: numbers["drawings"][kind]["accuracy"] for kind in ("cnn", "baseline")}
     return {
         name: {inner: value for inner, value in values.items() if value is not None}
         for name, values in headline.items()
     }
+
+
+def with_sentences(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers with `sentences`, and the first of them as `sentence`."""
+    sentences = summary_sentences(numbers)
+    return {**numbers, "sentence": sentences[0], "sentences": sentences}
 
 
 def summary_sentences(numbers: Mapping[str, Any]) -> list[str]:
@@ -113,8 +122,31 @@ def summary_sentences(numbers: Mapping[str, Any]) -> list[str]:
     if cnn.get("false_rejections") is not None:
         share = _percentage(cnn["false_rejections"])
         sentences.append(f"It turns away {share} of the paintings that do show a shape as {OTHER}.")
+    if "snap" in numbers:
+        sentences += _snap_sentences(numbers["snap"])
     if "drawings" in numbers:
         sentences.append(_drawings_sentence(numbers["drawings"]))
+    return sentences
+
+
+def _snap_sentences(numbers: Mapping[str, Any]) -> list[str]:
+    snapped, wrongly = numbers["snapped"], numbers["wrongly_snapped"]
+    sentences = []
+    if numbers["distance"] is not None:
+        overlap = f", and its area overlaps with the true one by {numbers['iou']['mean']:.3f}" if numbers["iou"] else ""
+        sentences.append(
+            f"Of the shapes that it recognises, {_percentage(snapped['value'])} get a clean outline; it lies"
+            f" {_percentage(numbers['distance']['mean'])} of the shape's longer side from where the hand was to go on"
+            f" average{overlap}."
+        )
+    if wrongly["value"] is not None:
+        sentences.append(f"Of the doodles, {_percentage(wrongly['value'])} get an outline, wrongly.")
+    if "drawings" in numbers:
+        drawings = numbers["drawings"]
+        sentences.append(
+            f"Of {drawings['count']} drawings by people whose corners are known, {_percentage(drawings['snapped'])} get"
+            f" one; its area overlaps with theirs by {drawings['iou'] or 0.0:.3f}."
+        )
     return sentences
 
 

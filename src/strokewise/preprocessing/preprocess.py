@@ -6,6 +6,7 @@ serving all use this one function. It is pure and may be called from any thread.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 SHARPEN_LUT = np.clip((np.arange(256) / 255 - 0.12) * (255 / 0.4), 0, 255).astype(np.uint8)  # restores faded lines
 
 
+@dataclass(frozen=True, eq=False)
+class CroppedInk:
+    """The ink of a drawing at a handy resolution, and where it lies in the source."""
+
+    ink: Picture
+    """uint8 (h, w), 0 = bare paper, 255 = full ink, its longer side mostly 128 to 256 pixels."""
+    scale: NDArray[np.float64]
+    """(2,) width and height of its pixels, in pixels of the source."""
+    corner: NDArray[np.float64]
+    """(2,) where in the source its top left corner lies."""
+
+
 def preprocess(source: Path | bytes | NDArray[Any], image_size: int) -> Picture:
     """Turn a picture of a drawing into the network's input: uint8 (G, G), 0 = bare paper, 255 = full ink.
 
@@ -47,12 +60,21 @@ def preprocess(source: Path | bytes | NDArray[Any], image_size: int) -> Picture:
 
     Raises PictureError if `decode` cannot read the source, or if nothing on the page stands out, and MemoryError.
     """
+    return preprocess_with_ink(source, image_size)[0]
+
+
+def preprocess_with_ink(source: Path | bytes | NDArray[Any], image_size: int) -> tuple[Picture, CroppedInk]:
+    """What `preprocess` returns, and the ink that it was made of, where it lies in the source.
+
+    The arguments and errors are those of `preprocess`.
+    """
     with opencv_memory_errors():
         return _scene_to_picture(decode(source), image_size)
 
 
-def _scene_to_picture(scene: NDArray[np.uint8], image_size: int) -> Picture:
+def _scene_to_picture(scene: NDArray[np.uint8], image_size: int) -> tuple[Picture, CroppedInk]:
     ink = extract_ink(scene)
+    shrunk = np.array(scene.shape[1::-1]) / ink.shape[::-1]  # more than 1 for a very large scene
     pyramid = [ink]
     while max(pyramid[-1].shape) > CROP_SEARCH_SIDE:
         pyramid.append(_downsample_ink(pyramid[-1]))
@@ -62,7 +84,11 @@ def _scene_to_picture(scene: NDArray[np.uint8], image_size: int) -> Picture:
         level -= 1
     factor = 2 ** (len(pyramid) - 1 - level)
     ink = pyramid[level] if mask is None else _apply_mask(pyramid[level], mask, factor)
-    return _fit_to_square(ink, (left * factor, top * factor, right * factor, bottom * factor), image_size)
+    left, top, right, bottom = left * factor, top * factor, right * factor, bottom * factor
+    picture = _fit_to_square(ink, (left, top, right, bottom), image_size)
+    left, top = max(left - 2, 0), max(top - 2, 0)  # soft edges of lines lie outside the box
+    cropped = np.asarray(ink[top : bottom + 2, left : right + 2], np.uint8)
+    return picture, CroppedInk(cropped, shrunk * 2**level, np.array([left, top]) * shrunk * 2**level)
 
 
 def _downsample_ink(ink: Image) -> Image:

@@ -15,6 +15,8 @@ from strokewise.preprocessing.decode import MAX_FILE_BYTES
 from strokewise.preprocessing.stroke_layout import StrokeLayout
 
 Source = os.PathLike[str] | str | bytes | bytearray | memoryview | npt.NDArray[Any] | Sequence[Any] | Mapping[str, Any]
+UnitMatrix = npt.NDArray[np.float64]  # (2, 3), of an affine map
+OWN_PIXELS = np.eye(2, 3)  # the identity: a picture's units are its pixels
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})  # of PIL pictures
 STROKE_SUFFIXES = frozenset({".json", ".ndjson", ".excalidraw", ".tldr", ".inkml"})
@@ -33,15 +35,18 @@ def is_single(sources: Any) -> bool:
     return not isinstance(sources, Iterable) or stroke_formats.is_drawing(sources)
 
 
-def read_source(source: Any, strokes: StrokeLayout | None) -> Path | bytes | npt.NDArray[Any]:
+def read_source(source: Any, strokes: StrokeLayout | None) -> tuple[Path | bytes | npt.NDArray[Any], UnitMatrix]:
     """Convert a source to what `preprocess` takes: strokes are drawn, open files and PIL pictures are read.
 
-    `strokes` is for strokes that could be points as well as columns; None: what is plausible. Raises PictureError.
+    `strokes` is for strokes that could be points as well as columns; None: what is plausible. Also returns the matrix
+    (2, 3) from its pixels to the source's own units: those of the strokes, or the pixels themselves.
+
+    Raises PictureError.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         is_text = path.suffix.lower() not in PICTURE_SUFFIXES and stroke_input.holds_strokes(path)
-        return stroke_input.read_strokes(path, strokes) if is_text else path
+        return stroke_input.read_strokes(path, strokes) if is_text else (path, OWN_PIXELS)
     if _is_pillow(source):
         source = _encode_pillow(source)
     elif hasattr(source, "read"):
@@ -50,12 +55,14 @@ def read_source(source: Any, strokes: StrokeLayout | None) -> Path | bytes | npt
         source = np.asarray(source)
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        return stroke_input.parse_strokes(data, strokes) if stroke_formats.is_stroke_text(data) else data
+        if stroke_formats.is_stroke_text(data):
+            return stroke_input.parse_strokes(data, strokes)
+        return data, OWN_PIXELS
     if isinstance(source, list | tuple | Mapping) or (
         isinstance(source, np.ndarray) and stroke_formats.is_drawing(source)
     ):
         return stroke_input.rasterize_strokes(source, strokes)
-    return source  # type: ignore[no-any-return]  # `decode` raises for anything else
+    return source, OWN_PIXELS  # `decode` raises for anything else
 
 
 def _is_pillow(source: Any) -> bool:

@@ -19,9 +19,13 @@ PEN_WIDTH = 0.036  # line width over the drawing's longer side: the middle of wh
 RASTER_MARGIN = 24  # pixels of bare paper on every side
 RASTER_SUBPIXEL_BITS = 4  # bits of a fixed-point coordinate that are its fraction
 
+DrawnPage = tuple[NDArray[np.uint8], NDArray[np.float64]]
+"""A scene, uint8 (S, S), 0 = ink on 255 = paper, and the matrix (2, 3) from its pixels to the strokes' own units,
+where a pixel covers x to x + 1."""
 
-def read_strokes(path: Path, layout: StrokeLayout | None = None) -> NDArray[np.uint8]:
-    """Draw the strokes of a file as a scene, uint8 (S, S).
+
+def read_strokes(path: Path, layout: StrokeLayout | None = None) -> DrawnPage:
+    """Draw the strokes of a file.
 
     Raises PictureError if the file cannot be read or `parse_strokes` refuses its text.
     """
@@ -43,16 +47,16 @@ def holds_strokes(path: Path) -> bool:
         return False
 
 
-def parse_strokes(data: bytes, layout: StrokeLayout | None = None) -> NDArray[np.uint8]:
-    """Draw the strokes of a text as a scene, uint8 (S, S).
+def parse_strokes(data: bytes, layout: StrokeLayout | None = None) -> DrawnPage:
+    """Draw the strokes of a text.
 
     Raises PictureError if `stroke_formats.decode_strokes` or `rasterize_strokes` refuses it.
     """
     return _rasterize(stroke_formats.decode_strokes(data, layout))
 
 
-def rasterize_strokes(drawing: Any, layout: StrokeLayout | None = None) -> NDArray[np.uint8]:
-    """Draw strokes as a scene, uint8 (S, S), 0 = ink on 255 = paper.
+def rasterize_strokes(drawing: Any, layout: StrokeLayout | None = None) -> DrawnPage:
+    """Draw strokes.
 
     Args:
         drawing: A list of strokes, a single one, or what an app puts around them; see `stroke_formats`.
@@ -63,7 +67,7 @@ def rasterize_strokes(drawing: Any, layout: StrokeLayout | None = None) -> NDArr
     return _rasterize(stroke_formats.to_strokes(drawing, layout))
 
 
-def _rasterize(strokes: list[Stroke]) -> NDArray[np.uint8]:
+def _rasterize(strokes: list[Stroke]) -> DrawnPage:
     points = np.concatenate(strokes)
     low, high = points.min(0), points.max(0)
     longer_side = float((high - low).max())
@@ -80,4 +84,6 @@ def _rasterize(strokes: list[Stroke]) -> NDArray[np.uint8]:
             fixed_point = np.repeat(fixed_point, 2, axis=0)  # a dot
         width = round(PEN_WIDTH * inner_side)
         cv2.polylines(page, [fixed_point[:, None]], False, 0, width, cv2.LINE_AA, RASTER_SUBPIXEL_BITS)
-    return page
+    unit = longer_side / inner_side
+    corner = (low + high) / 2 - (RASTER_SIDE / 2 + 0.5) * unit  # OpenCV counts from the middle of a pixel
+    return page, np.column_stack([unit * np.eye(2), corner])

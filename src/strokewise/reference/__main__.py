@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from strokewise.data.outline_files import read_outline_files
 from strokewise.errors import ModelError
 from strokewise.loading import REFERENCE_MODEL
 from strokewise.model.onnx_file import load_onnx
@@ -25,6 +24,7 @@ from strokewise.params import Params
 from strokewise.support import signals
 from strokewise.support.atomic_io import write_text
 from strokewise.support.paths import MODEL_DIR, OUTLINES_DIR, PARAMS_FILE, scratch_dir
+from strokewise.synthesis.outlines import load_catalogue, plain_outlines
 
 OVERRIDES = ["generate.train=20000", "train.epochs=30"]
 MAX_BYTES = 700_000  # of model.onnx
@@ -81,7 +81,8 @@ def pack_reference(root: Path) -> None:
 
     trained = _scratch(root) / MODEL_DIR
     model = load_onnx(trained if trained.is_dir() else REFERENCE_MODEL)
-    outlines = json.dumps(read_outline_files(model.shapes, root / OUTLINES_DIR), ensure_ascii=False, sort_keys=True)
+    catalogue = load_catalogue(root / OUTLINES_DIR)
+    outlines = json.dumps(plain_outlines(catalogue), ensure_ascii=False, sort_keys=True)
     metadata = {**model.metadata, "outlines": outlines}
     content = onnx_bytes(onnx.load_from_string(model.content), model.shapes, model.image_size, metadata)
     if len(content) > MAX_BYTES:

@@ -11,7 +11,7 @@ from typing import Any
 
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data.dataset import split_digest
-from strokewise.data.outline_files import read_outline_files
+from strokewise.data.outline_files import read_outlines
 from strokewise.errors import UserError, one_line
 from strokewise.evaluation import report
 from strokewise.loading import REFERENCE_MODEL
@@ -23,7 +23,8 @@ from strokewise.registry.artifacts import MODEL_DIRS, read_state, test_predictio
 from strokewise.reproduction import lock_file
 from strokewise.reproduction.pipeline_files import PipelineFiles, join_some, open_pipeline
 from strokewise.support.findings import Finding, Findings
-from strokewise.support.paths import MODEL_DIR, OUTLINES_DIR, PARAMS_FILE, REPORT_DIR
+from strokewise.support.paths import MODEL_DIR, OUTLINES_DIR, PAINTINGS_DIR, PARAMS_FILE, REPORT_DIR
+from strokewise.synthesis.outlines import load_catalogue, plain_outlines
 
 RUN_AGAIN = "`dvc repro` makes the results of what is here; `git diff` and `git checkout` bring back what was"
 BRING_BACK = "`dvc checkout` brings it back from the cache, `dvc repro` makes it again"
@@ -190,8 +191,8 @@ def _model_problems(kind: str, config: dict[str, Any]) -> Iterator[str]:
             ({**decided, "code": code}, "training_digest"),
             ({"training": config["training_digest"], "outlines": config["outlines"]}, "fingerprint"),
         ]
-        if config["outlines"] != json_digest(read_outline_files(config["shapes"])):
-            yield f"it carries other outlines than {OUTLINES_DIR}"
+        if config["outlines"] != json_digest(read_outlines()):
+            yield f"it carries other outlines than {PAINTINGS_DIR}"
     for value, name in digests:
         if json_digest(value) != config[name]:
             yield f"its {name} {config[name][:8]} does not follow from its config.json and the code here"
@@ -239,7 +240,7 @@ def check_reference(files: PipelineFiles) -> Findings:
     if f"weights      {model.metadata['weights']}" not in card:
         yield Finding("reference", "bad", "its card is about other weights", "python -m strokewise.reference pack")
         return
-    carried, here = json.loads(model.metadata["outlines"]), read_outline_files(model.shapes)
+    carried, here = json.loads(model.metadata["outlines"]), plain_outlines(load_catalogue(OUTLINES_DIR))
     other = sorted(shape for shape in carried.keys() | here if carried.get(shape) != here.get(shape))
     if other and REFERENCE_MODEL.is_relative_to(files.root):  # a project of a user's own has other outlines
         message = f"it carries other outlines than {OUTLINES_DIR}: {join_some(other)}"

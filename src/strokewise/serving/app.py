@@ -1,6 +1,7 @@
 """The HTTP application: pictures in a request → predictions, in the protocol of MLflow's scoring server.
 
     POST /invocations  {"inputs": [picture, ...]}, application/json → {"predictions": [answer, ...]}, one per picture
+                       beside it, "params": {"snap": true, "max_misfit": 0.3} asks for the geometry of each drawing
     GET  /ping, /health, /version
 
 Whatever else is requested is answered with {"error_code": ..., "message": ...}, as MLflow does. A picture that cannot
@@ -12,6 +13,7 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from strokewise.errors import PictureError, one_line
+from strokewise.errors import ModelError, PictureError, one_line
+from strokewise.geometry.snap import MAX_MISFIT
 from strokewise.preprocessing.stroke_formats import is_stroke_text
 from strokewise.recogniser import Recogniser
 from strokewise.serving.hosts import ANY_HOST, host_check
@@ -33,6 +36,7 @@ from strokewise.serving.picture_items import to_source
 SCORING_PATH = "/invocations"
 STATUS_PATHS = ("/ping", "/health", "/version")
 INPUT_KEYS = ("inputs", "instances", "dataframe_split")
+PARAMS_KEY = "params"
 EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
 
 
@@ -80,8 +84,10 @@ def build_app(
 
 def answer_body(recogniser: Recogniser, body: bytes, limits: RequestLimits) -> bytes:
     """Answer the body of a request: JSON with one answer per picture. Raises RequestRefused for any other body."""
+    content = parse_body(body, limits)
+    options = read_options(content)
     sources: list[Any] = []
-    for item in read_items(parse_body(body, limits), limits):
+    for item in read_items(content, limits):
         try:
             sources.append(to_source(item))
         except PictureError as error:
@@ -89,11 +95,38 @@ def answer_body(recogniser: Recogniser, body: bytes, limits: RequestLimits) -> b
     texts = [source for source in sources if isinstance(source, bytes) and is_stroke_text(source)]
     if (size := sum(map(len, texts))) > limits.drawing_bytes:
         raise RequestRefused(413, f"the drawings hold {size:,} bytes; send at most {limits.drawing_bytes:,} at a time")
-    answers = [
-        {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()
-        for index, answer in enumerate(recogniser.stream(sources))
-    ]
+    try:
+        answers = [
+            {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()
+            for index, answer in enumerate(recogniser.stream(sources, snap=options.snap, max_misfit=options.max_misfit))
+        ]
+    except ModelError as error:  # it has no outlines to snap to
+        raise RequestRefused(400, str(error)) from None
     return json.dumps({"predictions": answers}).encode()
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """What is asked beside the pictures; see `Recogniser.predict`."""
+
+    snap: bool = False
+    max_misfit: float = MAX_MISFIT
+
+
+def read_options(content: Any) -> AnswerOptions:
+    """The `params` of a request's JSON. Raises RequestRefused for any other than those of `AnswerOptions`."""
+    params = content.get(PARAMS_KEY, {}) if isinstance(content, dict) else {}
+    expected = 'send {"inputs": [...], "params": {"snap": true, "max_misfit": 0.3}}, or leave params out'
+    if not isinstance(params, dict):
+        raise RequestRefused(400, f"params must be an object: {expected}")
+    if unknown := sorted(set(params) - {"snap", "max_misfit"}):
+        raise RequestRefused(400, f"params has the unknown keys {unknown[:5]}"[:200] + f": {expected}")
+    snap, max_misfit = params.get("snap", False), params.get("max_misfit", MAX_MISFIT)
+    if not isinstance(snap, bool):
+        raise RequestRefused(400, f"params.snap must be true or false: {expected}")
+    if isinstance(max_misfit, bool) or not isinstance(max_misfit, int | float) or not 0 <= max_misfit <= 1:
+        raise RequestRefused(400, f"params.max_misfit must be a number between 0 and 1: {expected}")
+    return AnswerOptions(snap, float(max_misfit))
 
 
 def read_items(content: Any, limits: RequestLimits) -> list[Any]:
@@ -101,7 +134,8 @@ def read_items(content: Any, limits: RequestLimits) -> list[Any]:
 
     What the items are is not checked: each is answered alone.
     """
-    if not isinstance(content, dict) or len(content) != 1 or (key := next(iter(content))) not in INPUT_KEYS:
+    given = [key for key in content if key != PARAMS_KEY] if isinstance(content, dict) else []
+    if len(given) != 1 or (key := given[0]) not in INPUT_KEYS:
         keys = f", not of the keys {sorted(content)[:5]}"[:200] if isinstance(content, dict) else ""
         allowed = f"{', '.join(INPUT_KEYS[:-1])} or {INPUT_KEYS[-1]}"
         raise RequestRefused(400, f"the body must be one object with the key {allowed}{keys}: {EXPECTED_BODY}")

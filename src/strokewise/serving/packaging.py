@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from strokewise import code_digest
 from strokewise.data.png import encode_png
+from strokewise.geometry.snap import MAX_MISFIT
 from strokewise.model.onnx_file import ONNX_FILE
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def package_model(model: Path, example: NDArray[np.uint8], folder: Path, mlflow_
         onnx_session_options=None,
         code=None,
     )
+    _add_params(mlflow_model)
     mlflow_model.metadata = {"input": INPUT_TEXT}
     _write_input_example(example, folder, mlflow_model)
     mlflow_model.save(str(folder / "MLmodel"))
@@ -80,6 +82,16 @@ def package_digest(folder: Path) -> str:
         if name not in ("MLmodel", "decision.json"):
             digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def _add_params(mlflow_model: "Model") -> None:
+    """Add the parameters of `ServedModel.predict` to the signature, which MLflow made of its type hints alone."""
+    from mlflow.types import DataType, ParamSchema, ParamSpec
+
+    assert mlflow_model.signature is not None, "MLflow makes one of the type hints"
+    mlflow_model.signature.params = ParamSchema(
+        [ParamSpec("snap", DataType.boolean, False), ParamSpec("max_misfit", DataType.double, MAX_MISFIT)]
+    )
 
 
 def pinned_requirements() -> list[str]:

@@ -21,11 +21,16 @@ PictureInput = str | list[list[int]] | list[list[list[int]]]
 
 
 class ServedAnswer(BaseModel):
-    """The answer to one picture: the likeliest shape, its score and all scores; or only the error."""
+    """The answer to one picture: the likeliest shape, its score and all scores; or only the error.
+
+    With the parameter `snap`, also where the shape's outline lies, or why no outline fits.
+    """
 
     shape: str | None = None
     confidence: float | None = None
     scores: dict[str, float] | None = None
+    geometry: dict[str, Any] | None = None
+    no_geometry: str | None = None
     error: str | None = None
 
 
@@ -44,7 +49,7 @@ class ServedModel(PythonModel):
     def predict(
         self, context: Any, model_input: list[PictureInput], params: dict[str, Any] | None = None
     ) -> list[ServedAnswer]:
-        """Answer every picture of the input, in order."""
+        """Answer every picture of the input, in order; `params` are `snap` and `max_misfit`, as of `Recogniser`."""
         from strokewise.errors import PictureError
         from strokewise.serving.picture_items import to_source
 
@@ -57,7 +62,7 @@ class ServedModel(PythonModel):
         # Plain dictionaries with the keys of ServedAnswer: MLflow writes them as JSON.
         return [
             {"error": f"item {index}: {answer}"} if isinstance(answer, PictureError) else answer.to_dict()  # type: ignore[misc]
-            for index, answer in enumerate(self.recogniser.stream(sources))
+            for index, answer in enumerate(self.recogniser.stream(sources, **(params or {})))
         ]
 
 

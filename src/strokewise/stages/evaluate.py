@@ -8,6 +8,7 @@ predictions.parquet     both models' predictions, a row a painting
 drawings.parquet        the same for data/drawings; no rows if there are none
 confusion-<model>.csv   actual and predicted name, a row a painting
 robustness-<factor>.csv accuracy of both models along a factor of the paintings
+snap-worst.png          the outlines that were laid farthest from where the hand took them
 *.png                   the same as diagrams, the worst mistakes, and where the two models disagree
 """
 
@@ -29,9 +30,11 @@ from strokewise.data import human_drawings
 from strokewise.data.dataset import Split, load_factors, load_paintings
 from strokewise.data.shapes import OTHER
 from strokewise.errors import DatasetError, ModelError
-from strokewise.evaluation import report
+from strokewise.evaluation import report, snapping
 from strokewise.evaluation.curves import accuracy_curve, accuracy_series, write_csv
 from strokewise.evaluation.metrics import reliability
+from strokewise.evaluation.snapping import SnapResult
+from strokewise.geometry.template import load_templates
 from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.params import EvaluateParams, GenerateParams, Params
 from strokewise.plots import Panel
@@ -39,6 +42,7 @@ from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support import atomic_io, progress
 from strokewise.support.paths import BASELINE_DIR, DRAWINGS_DIR, MODEL_DIR, OUTLINES_DIR, REPORT_DIR
 from strokewise.synthesis import outlines, render
+from strokewise.synthesis.outlines import Catalogue
 
 IMPRECISION_LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0)
 CURVE_FACTORS = {  # columns of the paintings with a curve → the curve's title
@@ -86,7 +90,16 @@ def evaluate(params: Params) -> EvaluationResult:
         params.evaluate,
         (drawings, drawing_probabilities) if len(drawings.labels) else None,
     )
-    curves = {"imprecision": _imprecision_curve(cnn, baseline, params.generate, params.evaluate.imprecision_samples)}
+    catalogue = _load_catalogue(cnn)
+    fits = _snap_paintings(catalogue, cnn, probabilities["cnn"], params.generate)
+    details["snap"] = snapping.snap_metrics(fits, params.evaluate.bootstrap_samples, params.evaluate.seed)
+    details["snap"] |= _snap_drawings(catalogue, drawings, drawing_probabilities["cnn"])
+    details = report.with_sentences(details)
+    curves = {
+        "imprecision": _imprecision_curve(
+            catalogue, cnn, baseline, params.generate, params.evaluate.imprecision_samples
+        )
+    }
     curves |= _factor_curves(test_set, probabilities)
 
     REPORT_DIR.mkdir(parents=True, exist_ok=True)
@@ -101,6 +114,7 @@ def evaluate(params: Params) -> EvaluationResult:
             write_csv(folder / f"robustness-{name}.csv", rows[0], (row.values() for row in rows))
         plots.share_curves("How often they are right", _curve_panels(curves), folder / "robustness.png")
         _draw_figures(folder, test_set, probabilities, details)
+        _draw_worst_fits(folder / "snap-worst.png", catalogue, params.generate, fits)
         _publish_report(folder, details)
     return EvaluationResult(REPORT_DIR, details)
 
@@ -158,8 +172,7 @@ def _compute_details(
     details["baseline"] |= {name: baseline.metadata[name] for name in ("fingerprint", "choice")}
     if drawings:
         details["drawings"] = {"count": len(drawings[0].labels), **compare(*drawings)}
-    sentences = report.summary_sentences(details)
-    return details | {"sentence": sentences[0], "sentences": sentences}
+    return details
 
 
 def _factor_curves(test_set: Split, probabilities: ModelProbabilities) -> dict[str, list[dict[str, Any]]]:
@@ -173,11 +186,38 @@ def _factor_curves(test_set: Split, probabilities: ModelProbabilities) -> dict[s
     return {name: accuracy_curve(factors[name][shown], correct) for name in CURVE_FACTORS}
 
 
-def _imprecision_curve(cnn: OnnxModel, baseline: OnnxModel, config: GenerateParams, count: int) -> list[dict[str, Any]]:
-    """Accuracy along the imprecision: the first `count` test paintings, painted again with the same random numbers."""
+def _load_catalogue(cnn: OnnxModel) -> Catalogue:
     catalogue = outlines.load_catalogue(OUTLINES_DIR)
     if catalogue.shapes != cnn.shapes:
         raise DatasetError(f"{OUTLINES_DIR} holds other shapes than the paintings show; run `dvc repro`")
+    return catalogue
+
+
+def _snap_paintings(
+    catalogue: Catalogue, cnn: OnnxModel, probabilities: NDArray[np.float32], config: GenerateParams
+) -> list[SnapResult]:
+    """Lay the outline of what the CNN says over every test painting, painted again to know its true geometry."""
+    predicted = [cnn.shapes[label] for label in probabilities.argmax(axis=1)]
+    return snapping.snap_paintings(catalogue, config, "test", predicted, probabilities.max(axis=1).tolist())
+
+
+def _snap_drawings(catalogue: Catalogue, drawings: Split, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """The same for the drawings by people whose corners are known; nothing if there are none."""
+    known = snapping.read_vertices(DRAWINGS_DIR / human_drawings.VERTICES_FILE)
+    templates = load_templates(outlines.plain_outlines(catalogue))
+    paths = human_drawings.drawing_paths(DRAWINGS_DIR)
+    rows = []
+    for path, label, row in zip(paths, drawings.labels, probabilities, strict=True):
+        name, shape = path.relative_to(DRAWINGS_DIR).as_posix(), drawings.shapes[label]
+        if name in known and shape in templates and row.argmax() == label:
+            rows.append((shape, snapping.snap_drawing(templates[shape], path, known[name], float(row.max()))))
+    return {"drawings": snapping.drawing_metrics(rows)} if rows else {}
+
+
+def _imprecision_curve(
+    catalogue: Catalogue, cnn: OnnxModel, baseline: OnnxModel, config: GenerateParams, count: int
+) -> list[dict[str, Any]]:
+    """Accuracy along the imprecision: the first `count` test paintings, painted again with the same random numbers."""
     jobs = [(config.model_copy(update={"imprecision": level}), i) for level in IMPRECISION_LEVELS for i in range(count)]
     shown = progress.track(jobs, len(jobs), "evaluate", "paintings")
     paintings = [render.render_painting(catalogue, level_config, "test", i) for level_config, i in shown]
@@ -244,6 +284,20 @@ def _draw_figures(folder: Path, test_set: Split, probabilities: ModelProbabiliti
     }
     panel = Panel("share right, against the confidence", series, diagonal=True)
     plots.share_curves("Is the confidence deserved?", [panel], folder / "reliability.png")
+
+
+def _draw_worst_fits(path: Path, catalogue: Catalogue, config: GenerateParams, fits: Sequence[SnapResult]) -> None:
+    """The outlines that were laid farthest from the truth, and the truth."""
+    drawn = [snapping.draw_fit(catalogue, config, "test", fit) for fit in snapping.worst_fits(fits, MISTAKES_PER_SHEET)]
+    drawn = drawn or [(np.full((8, 8, 3), 255, np.uint8), "")] * MISTAKES_PER_ROW
+    rows = [drawn[i : i + MISTAKES_PER_ROW] for i in range(0, len(drawn), MISTAKES_PER_ROW)]
+    plots.contact_sheet(
+        [[picture for picture, _ in row] for row in rows],
+        path,
+        captions=[[caption for _, caption in row] for row in rows],
+        title="The worst outlines: where the hand was to go (green), what was found (red), their mean distance",
+        cell=MISTAKE_CELL,
+    )
 
 
 def _draw_mistakes(

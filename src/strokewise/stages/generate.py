@@ -1,4 +1,5 @@
-"""data/outlines → data/paintings: the shards of each split, the data set's card as JSON and as a page, a contact sheet.
+"""data/outlines → data/paintings: the shards of each split, the data set's card as JSON and as a page, the outlines as
+plain SVG for the model, a contact sheet.
 
 Unfinished work is kept in `.strokewise/paintings/<digest of everything that decides a painting>/`, because DVC empties
 data/paintings before it runs this stage. A shard that exists there is not painted again, whether it comes from an
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise import code_digest, plots
+from strokewise.data.outline_files import OUTLINES_FILE
 from strokewise.data.png import downscale
 from strokewise.data.shards import SPLITS, read_columns
 from strokewise.errors import DatasetError, UserError
@@ -153,6 +155,7 @@ def _write_card(plan: list[ShardPlan], catalogue: Catalogue, section: GeneratePa
     card = dataset_card.build_card(catalogue, section, columns)
     atomic_io.write_json(PAINTINGS_DIR / "card.json", card)
     atomic_io.write_text(PAINTINGS_DIR / "README.md", dataset_card.card_markdown(card))
+    atomic_io.write_json(PAINTINGS_DIR / OUTLINES_FILE, outlines.plain_outlines(catalogue))
 
 
 def _draw_contact_sheet(

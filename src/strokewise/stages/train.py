@@ -1,4 +1,4 @@
-"""data/paintings, data/drawings-train, data/outlines → data/model: the CNN and its curves.
+"""data/paintings, data/drawings-train → data/model: the CNN and its curves.
 
     model.safetensors   the weights
     model.onnx          all that prediction needs, the outlines among it
@@ -24,7 +24,7 @@ import torch.utils.deterministic
 
 from strokewise.code_digest import code_digest, json_digest
 from strokewise.data.dataset import load_paintings
-from strokewise.data.outline_files import read_outline_files
+from strokewise.data.outline_files import read_outlines
 from strokewise.data.training_set import load_training_set
 from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.model_files import save_model, weights_bytes
@@ -89,7 +89,7 @@ def train(
         }
         training_digest = json_digest({**decided, "code": code_digest("stages.train")})
         _check_same_training(training_digest, context)
-        outlines = read_outline_files(train_split.shapes)
+        outlines = read_outlines()
         outlines_digest = json_digest(outlines)
         model_config = {
             **decided,

@@ -40,6 +40,11 @@ class PenPath:
     """(R - 1,) where in `line` each run but the first begins."""
     detail: float
     """Size of the finest detail (the shorter edges or the short side): a pen must be narrower not to hide it."""
+    drifted: Points
+    """(T,) the plan with its rounds and the drift, in the order of writing, before the whole drawing is transformed.
+    An open stroke is as long as it was drawn."""
+    outline_index: Indices
+    """(T,) which point of the outline each point of `drifted` is."""
     closed_plans: list[Points]
     """The plan (n,) of each closed stroke."""
     params: HandParams
@@ -48,6 +53,11 @@ class PenPath:
     def areas(self) -> list[Points]:
         """The polygon (n,) that each closed stroke encloses; computed on demand, as few paintings are filled."""
         return [apply_transform(plan, self.params) for plan in self.closed_plans]
+
+    @property
+    def target(self) -> Points:
+        """(T,) where each point of `drifted` would be without hooks, tremor and missed corners: the true geometry."""
+        return apply_transform(self.drifted, self.params)
 
 
 def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator) -> PenPath:
@@ -63,21 +73,30 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     plan = bow_edges(plan, strokes, half_size, bow, pinch, noise[2, :edge_count], noise[3, :edge_count])
     plan = dent_curves(plan, strokes, half_size, params.lumps, params.dent, rng)
     order = order_strokes(strokes, params, rng)
-    line = movement.separate_rounds(plan[order.index], order, half_size, care, params, rng)
-    line = movement.extend_ends(movement.curl_ends(line, order, params), order, params, care**2, rng)
+    planned = movement.separate_rounds(plan[order.index], order, half_size, care, params, rng)
+    line = movement.extend_ends(movement.curl_ends(planned, order, params), order, params, care**2, rng)
+    is_open = np.repeat([not closed for _, _, closed in strokes.spans], _stroke_lengths(strokes))[order.index]
+    planned = np.where(is_open, line, planned)  # an open line has no corner to miss: it ends where it ends
     flatness = min(half_size.real, half_size.imag)
     # in a flat shape the same rounding would take all of a short edge
     rounding = care * min(1.0, 3 * flatness) * params.rounding
-    line, pen_downs = movement.smooth_corners(line, order, rounding, rng)
-    line = movement.add_hooks(line, pen_downs, params.hooks, rng)
-    line = movement.add_tremor(movement.add_drift(line, params.drift, rng), params.tremor, rng)
-    line, pen_downs = movement.record_pointer(apply_transform(line, params), pen_downs, params.grid, params.reports)
+    line, pen_downs, repeats = movement.smooth_corners(line, order, rounding, rng)
+    steady = movement.add_hooks(line, pen_downs, params.hooks, rng)
+    line = movement.add_drift(steady, params.drift, rng)
+    drifted = planned.repeat(repeats) + (line - steady)
+    line = apply_transform(movement.add_tremor(line, params.tremor, rng), params)
+    line, pen_downs = movement.record_pointer(line, pen_downs, params.grid, params.reports)
     closed_plans = [
         plan[strokes.edge_first[a] : strokes.edge_last[b - 1] + 1] for a, b, closed in strokes.spans if closed
     ]
     chords = np.sort(np.abs(plan[strokes.edge_last] - plan[strokes.edge_first])[strokes.has_corner])
     detail = min(2 * flatness, float(chords[len(chords) // 4]) if len(chords) else 2.0)
-    return PenPath(line, pen_downs, detail, closed_plans, params)
+    return PenPath(line, pen_downs, detail, drifted, order.index.repeat(repeats), closed_plans, params)
+
+
+def _stroke_lengths(strokes: Strokes) -> list[int]:
+    """How many points each stroke has."""
+    return [int(strokes.edge_last[stop - 1] - strokes.edge_first[first]) + 1 for first, stop, _ in strokes.spans]
 
 
 # --- the plan: the outline that the hand intends to draw

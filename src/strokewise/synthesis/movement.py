@@ -97,14 +97,17 @@ def extend_ends(line: Points, order: WritingOrder, params: HandParams, care: flo
     return extended
 
 
-def smooth_corners(line: Points, order: WritingOrder, width: float, rng: np.random.Generator) -> tuple[Points, Indices]:
+def smooth_corners(
+    line: Points, order: WritingOrder, width: float, rng: np.random.Generator
+) -> tuple[Points, Indices, Indices]:
     """Round the corners within a run, as the next movement begins before the last has ended; less where the pen rests.
 
     A Gaussian low-pass over points, which are evenly spaced in time if every edge takes equally long (isochrony). The
     ends of runs stay in place; the points repeated there are what `add_hooks` moves.
 
     Returns:
-        The path (Q',), longer than `line`, and where in it each run but the first begins.
+        The path (Q',), longer than `line`, where in it each run but the first begins, and how often each point of
+        `line` (Q,) stands in it.
     """
     radius = int(np.ceil(3 * width)) if width > 0.1 else 0
     rests = rng.random(len(order.starts))
@@ -124,7 +127,7 @@ def smooth_corners(line: Points, order: WritingOrder, width: float, rng: np.rand
         line = line - jumps  # with the jumps between runs taken out, one convolution smooths all runs
         line = np.convolve(np.concatenate([line[:1].repeat(radius), line, line[-1:].repeat(radius)]), kernel, "valid")
         line = line / kernel.sum() + jumps
-    return line, pen_downs
+    return line, pen_downs, repeats
 
 
 def add_hooks(line: Points, pen_downs: Indices, size: float, rng: np.random.Generator) -> Points:

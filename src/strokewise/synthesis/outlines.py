@@ -9,26 +9,32 @@ these defaults:
     data-stretch="0.5 2"   minimum and maximum factor on its width against its height
     data-turn="15"         degrees it may be turned either way, 0 to 180
     data-mirror="no"       yes if it may be flipped left to right
+    data-fit="box"         what may move when it is laid over ink: "similarity" (place, size and turn), "box" (and
+                           stretch along its own axes), "affine" (and slant), "vertices" (every corner of a polygon)
+    data-points=""         names of its points: "tail 0 50, tip 100 50"
 """
 
 import difflib
 import hashlib
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from strokewise.data.shapes import OTHER
+from strokewise.data.shapes import DEFAULT_FIT, FITS, OTHER
 from strokewise.errors import OutlineError
-from strokewise.synthesis import svg
-from strokewise.synthesis.strokes import Strokes, assemble_strokes, polyline_length, split_at_corners
+from strokewise.synthesis import plain_svg, svg
+from strokewise.synthesis.strokes import Points, Strokes, assemble_strokes, polyline_length, split_at_corners
 from strokewise.synthesis.svg_shapes import MAX_EDGES
 from strokewise.synthesis.svg_values import tag_name
 
 MAX_SVG_BYTES = 256_000
 DEFAULT_STRETCH, DEFAULT_TURN_DEG, DEFAULT_MIRROR = (0.5, 2.0), 15.0, False
-ALLOWANCE_ATTRIBUTES = ("data-stretch", "data-turn", "data-mirror")
+ALLOWANCE_ATTRIBUTES = ("data-stretch", "data-turn", "data-mirror", "data-fit", "data-points")
+MAX_NAMED_POINTS = 32  # of an outline
 DRAWABLE_TAGS = ("path", "line", "polyline", "polygon", "rect", "circle", "ellipse", "use")
 
 
@@ -44,6 +50,10 @@ class Outline:
     """Degrees either way."""
     mirror: bool
     """Whether it may be flipped left to right."""
+    frame: tuple[complex, float]
+    """The centre, in units of its viewBox, and half the longest side, of what `strokes` are in the frame of."""
+    plain_svg: str
+    """The same as an SVG of one simple path, with `data-fit`, `data-mirror` and `data-points`: see `plain_svg`."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +104,36 @@ def parse_outline(content: bytes, path: Path) -> Outline:
     lines = [(line, closed) for line, closed in lines if polyline_length(line) > 1e-3 * side] if side > 1e-9 else []
     if not lines:
         raise OutlineError(f"{path} has an outline of zero length; draw longer lines")
-    strokes = assemble_strokes([split_at_corners(line, closed) for line, closed in lines])
+    pieces = [split_at_corners(line, closed) for line, closed in lines]
+    strokes = assemble_strokes(pieces)
+    frame = _frame(np.concatenate([edge for edges, _, _ in pieces for edge in edges]))
     edge_count = len(strokes.edge_first)
     if edge_count > MAX_EDGES:
         raise OutlineError(f"{path} has {edge_count} edges, {MAX_EDGES} are allowed; simplify the path")
-    return Outline(path.stem, strokes, _parse_stretch(root, path), _parse_turn(root, path), _parse_mirror(root, path))
+    mirror = _parse_mirror(root, path)
+    attributes = {"data-fit": _parse_fit(root, path), "data-mirror": "yes" if mirror else "no"}
+    named_points = _parse_points(root, path)
+    if attributes["data-fit"] == "vertices" and (len(lines) != 1 or not lines[0][1]):
+        raise OutlineError(f'{path}: data-fit="vertices" is for an outline that is one polygon; write "affine"')
+    if named_points:
+        attributes["data-points"] = ", ".join(f"{name} {x:g} {y:g}" for name, x, y in named_points)
+    plain = plain_svg.plain_svg(plain_svg.polylines_to_path(lines), attributes)
+    return Outline(path.stem, strokes, _parse_stretch(root, path), _parse_turn(root, path), mirror, frame, plain)
+
+
+def _frame(points: Points) -> tuple[complex, float]:
+    """Centre and half of the longest side of the box of points (n,)."""
+    low, high = complex(points.real.min(), points.imag.min()), complex(points.real.max(), points.imag.max())
+    return (low + high) / 2, max((high - low).real, (high - low).imag) / 2
+
+
+def plain_outlines(catalogue: Catalogue) -> dict[str, dict[str, str]]:
+    """The plain SVG of every variant of every shape that has outlines: what travels with a model."""
+    return {
+        shape: {outline.variant: outline.plain_svg for outline in variants}
+        for shape, variants in zip(catalogue.shapes, catalogue.outlines, strict=True)
+        if variants
+    }
 
 
 def _shape_folders(folder: Path) -> dict[str, Path]:
@@ -185,3 +220,32 @@ def _parse_mirror(root: ElementTree.Element, path: Path) -> bool:
     if text not in ("yes", "no"):
         raise OutlineError(f'{path}: data-mirror="{text}" must be yes or no')
     return text == "yes"
+
+
+def _parse_fit(root: ElementTree.Element, path: Path) -> str:
+    text = root.get("data-fit", DEFAULT_FIT)
+    if text not in FITS:
+        raise OutlineError(f'{path}: data-fit="{text}" must be {", ".join(FITS[:-1])} or {FITS[-1]}')
+    return text
+
+
+def _parse_points(root: ElementTree.Element, path: Path) -> list[tuple[str, float, float]]:
+    """The named points in the units of the viewBox."""
+    text = root.get("data-points", "")
+    points: list[tuple[str, float, float]] = []
+    for part in text.split(",") if text.strip() else ():
+        match = re.fullmatch(r"\s*([\w-]+)\s+(\S+)\s+(\S+)\s*", part)
+        try:
+            name, x, y = (match[1], float(match[2]), float(match[3])) if match else ("", math.nan, math.nan)
+        except ValueError:
+            name, x, y = "", math.nan, math.nan
+        if not name or not math.isfinite(x) or not math.isfinite(y):
+            raise OutlineError(
+                f'{path}: data-points="{text}" must name points as "tail 0 50, tip 100 50", in units of the viewBox'
+            )
+        if name in (name for name, _, _ in points):
+            raise OutlineError(f"{path}: data-points names {name} twice; give every point a name of its own")
+        points.append((name, x, y))
+    if len(points) > MAX_NAMED_POINTS:
+        raise OutlineError(f"{path}: data-points names {len(points)} points, {MAX_NAMED_POINTS} are allowed")
+    return points

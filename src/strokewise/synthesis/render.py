@@ -20,6 +20,7 @@ from strokewise.synthesis import distractors, hand, hand_params, ink, ink_params
 from strokewise.synthesis.hand_params import HandParams
 from strokewise.synthesis.ink_params import InkParams
 from strokewise.synthesis.outlines import Catalogue
+from strokewise.synthesis.strokes import Indices, Points
 
 DISTRACTOR_TURNS = 3  # paintings of `other` for one of each shape: two dozen kinds of doodles share them
 HYPERCUBE_SIZE = 24  # paintings of a shape over which each number of a Latin hypercube is spread
@@ -68,6 +69,9 @@ class Painting:
     """The index of its shape in the catalogue."""
     factors: dict[str, Factor]
     """The value of each of `FACTOR_TYPES`, in that order."""
+    target: tuple[Indices, Points] | None
+    """The true geometry: points (T,) of its outline's strokes, and where on the canvas (T,) the hand took them, but for
+    hooks, tremor and missed corners. A pixel covers x to x + 1. None for a doodle."""
 
 
 def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, index: int) -> Painting:
@@ -97,7 +101,11 @@ def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, 
     areas = path.areas if ink_values.fill != "none" else []
     mask = ink.draw_ink(path.line, path.pen_downs, areas, path.detail, ink_values, generate.canvas, rng)
     scene = paper.composite(mask, ink_values, rng)
-    return Painting(scene, label, {**subject, **vars(hand_values), **vars(ink_values)})
+    target = None
+    if not is_distractor:
+        scale, shift, _ = ink.place_on_canvas(path.line, ink_values, generate.canvas)
+        target = path.outline_index, path.target * scale + shift + complex(0.5, 0.5)
+    return Painting(scene, label, {**subject, **vars(hand_values), **vars(ink_values)}, target)
 
 
 def class_of(catalogue: Catalogue, index: int) -> tuple[int, int]:
