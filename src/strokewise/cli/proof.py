@@ -1,4 +1,4 @@
-"""The commands that prove a result: verify, reproduce and report."""
+"""The commands that prove a result: verify, reproduce, report and repeat."""
 
 import dataclasses
 import json
@@ -109,3 +109,42 @@ def report(
 
     sections = report_changes(Path.cwd(), Params.load(params_file), against, run)
     typer.echo(format_report(sections, markdown), nl=False)
+
+
+@app.command(
+    epilog=help_examples(
+        "strokewise repeat 5",
+        "strokewise repeat 5 -S train.epochs=40",
+        "strokewise repeat 5 -S train.epochs=80 --against train.epochs=40",
+    )
+)
+def repeat(
+    count: Annotated[int, typer.Argument(metavar="N", help="The number of seeds.", min=1, max=1000)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-S", metavar="KEY=VALUE", help="A parameter, as for `dvc exp run`. Repeatable."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Another group: what its -S said, or params.yaml (default). Repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the pipeline for N seeds through DVC's queue; say mean and spread, and compare with another such group."""
+    from strokewise.params import Params
+    from strokewise.reproduction import repeat as repetition
+
+    settings = sorted(overrides or [])
+    group = repetition.repeat_pipeline(Path.cwd(), Params.load(PARAMS_FILE, settings), settings, count)
+    compared = repetition.compare_groups(group, repetition.find_groups(against or (), group)) if count > 1 else []
+    if as_json:
+        summary = {name: dataclasses.asdict(each) for name, each in group.summary().items()}
+        seeds = [dataclasses.asdict(result) for result in group.results]
+        comparisons = [dataclasses.asdict(each) for each in compared]
+        content = {"group": group.group, "label": group.label, "summary": summary, "seeds": seeds}
+        typer.echo(json.dumps({**content, "comparisons": comparisons}))
+        return
+    lines = [f"{group.label}, {count} seeds", "", *text_table(repetition.summary_rows(group))]
+    if compared:
+        lines += ["", *text_table(repetition.comparison_rows(compared))]
+    typer.echo(printable_lines(lines))

@@ -1,0 +1,140 @@
+"""Results over several seeds in MLflow: one parent run a group of the same settings, one child run a seed.
+
+A child is identified by the group and the seed's position and logged once; the parent's summary is renewed with each
+seed. A model's runs (`runs.py`) are others: these carry no tag `model`.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from strokewise.registry import runs
+from strokewise.registry.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+GROUP_TAG, INDEX_TAG, TEST_TAG = "repeat.group", "repeat.seed", "repeat.test"
+SUMMARY_TAG = "repeat.summary"  # marks the parent
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed came to."""
+
+    index: int  # what was added to the seeds of params.yaml
+    fingerprint: str  # of its CNN
+    test: str  # digest of its test paintings
+    metrics: Mapping[str, float]  # of metrics.json, by full name
+
+
+def log_group(
+    connection: Store,
+    group: str,
+    label: str,
+    settings: Mapping[str, Any],
+    results: Sequence[SeedResult],
+    summary: Mapping[str, Mapping[str, float | None]],
+    note: str,
+) -> None:
+    """Log the seeds that MLflow lacks, then the summary on the parent.
+
+    Args:
+        connection: to the store.
+        group: the digest of what all seeds share.
+        label: its name for people.
+        settings: the parameters by full name, as for the first seed.
+        results: all that there are.
+        summary: of each metric the mean, deviation, low and high.
+        note: the summary as Markdown.
+    """
+    experiment = connection.experiment()
+    assert experiment is not None
+    parent = _parent_run(connection, experiment, group, label, settings)
+    logged = {run.data.tags[INDEX_TAG] for run in _children(connection, experiment, group)}
+    for result in results:
+        if str(result.index) not in logged:
+            _log_seed(connection, experiment, parent, group, label, result)
+    numbers = {
+        f"{name.replace('.', '/')}/{part}": value
+        for name, parts in summary.items()
+        for part, value in parts.items()
+        if value is not None
+    }
+    connection.client.log_batch(parent, metrics=_metrics(numbers))
+    connection.client.set_tag(parent, SUMMARY_TAG, str(len(results)))
+    connection.client.set_tag(parent, "mlflow.note.content", note)
+    connection.client.set_terminated(parent)
+
+
+def _parent_run(connection: Store, experiment: str, group: str, label: str, settings: Mapping[str, Any]) -> str:
+    from mlflow.entities import Param
+
+    tags = {GROUP_TAG: group, "repeat.kind": "group"}
+    found = runs.find_runs(connection, experiment, _quoted(tags))
+    if found:
+        return str(found[0].info.run_id)
+    name = {"mlflow.runName": f"repeat {label}", "mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc.yaml"}
+    run = connection.client.create_run(experiment, tags={**tags, **name}).info.run_id
+    params = [Param(key, str(value)) for key, value in settings.items() if value is not None]
+    connection.client.log_batch(run, params=params)
+    return str(run)
+
+
+def _quoted(tags: Mapping[str, str]) -> dict[str, str]:
+    """Names with a dot must be quoted in MLflow's filters."""
+    return {f"`{name}`": value for name, value in tags.items()}
+
+
+def _children(connection: Store, experiment: str, group: str) -> "list[Run]":
+    return runs.find_runs(connection, experiment, _quoted({GROUP_TAG: group, "repeat.kind": "seed", "complete": "yes"}))
+
+
+def _log_seed(connection: Store, experiment: str, parent: str, group: str, label: str, result: SeedResult) -> None:
+    tags = {
+        "mlflow.parentRunId": parent,
+        "mlflow.runName": f"repeat {label}, seed + {result.index}",
+        GROUP_TAG: group,
+        "repeat.kind": "seed",
+        INDEX_TAG: str(result.index),
+        TEST_TAG: result.test,
+        "fingerprint": result.fingerprint,
+    }
+    for leftover in runs.find_runs(
+        connection, experiment, _quoted({GROUP_TAG: group, "repeat.kind": "seed", INDEX_TAG: str(result.index)})
+    ):
+        connection.client.delete_run(leftover.info.run_id)  # of a killed process
+    run = connection.client.create_run(experiment, tags=tags).info.run_id
+    numbers = {name.replace(".", "/"): value for name, value in result.metrics.items()}
+    connection.client.log_batch(run, metrics=_metrics(numbers))
+    connection.client.set_tag(run, "complete", "yes")
+    connection.client.set_terminated(run)
+
+
+def _metrics(numbers: Mapping[str, float]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, 0) for name, value in numbers.items() if math.isfinite(value)]
+
+
+def find_group(connection: Store, fingerprint: str) -> list[SeedResult]:
+    """The seeds of the group that the model with this fingerprint belongs to, by position; empty if there is none."""
+    experiment = connection.experiment(create=False)
+    if experiment is None:
+        return []
+    own = runs.find_runs(connection, experiment, _quoted({"fingerprint": fingerprint, "repeat.kind": "seed"}))
+    if not own:
+        return []
+    results = [
+        SeedResult(
+            index=int(run.data.tags[INDEX_TAG]),
+            fingerprint=run.data.tags["fingerprint"],
+            test=run.data.tags[TEST_TAG],
+            metrics={name.replace("/", "."): value for name, value in run.data.metrics.items()},
+        )
+        for run in _children(connection, experiment, own[0].data.tags[GROUP_TAG])
+    ]
+    return sorted(results, key=lambda result: result.index)
