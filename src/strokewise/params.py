@@ -212,6 +212,8 @@ class RegisterParams(Section):
     """Significance level of the exact McNemar test."""
     min_recall: float = Field(ge=0, le=1)
     """Least recall of every shape."""
+    seeds: int = Field(default=1, ge=1, le=1000)  # earlier states of a project, which `sync` registers, have none
+    """Seeds over which to be better than the champion; more than 1 need `strokewise repeat` of both settings."""
 
 
 class Params(Section):

@@ -176,3 +176,18 @@ def test_champion_of_other_shapes_is_not_compared() -> None:
 def test_refused_model_is_refused_whoever_is_champion() -> None:
     bad = np.zeros(PAINTINGS, dtype=np.int64)
     assert decide(bad, champion=wrong_at(slice(0, 599))).outcome == "refused"
+
+
+def test_claim_over_seeds_replaces_the_claim_on_one() -> None:
+    champion = wrong_at(slice(0, 60))  # 90 %, and GOOD is better with this seed
+    steady = np.array([0.95, 0.96, 0.97]), np.array([0.90, 0.915, 0.915])
+    lucky = np.array([0.98, 0.90, 0.89]), np.array([0.90, 0.91, 0.92])
+    assert decide(GOOD, champion=champion).outcome == "champion"
+    better = decide(GOOD, champion=champion, over_seeds=steady)
+    assert (better.outcome, better.numbers["seeds"]["count"]) == ("champion", 3)
+    assert better.reasons[1].startswith(
+        "Over 3 seeds its settings are better than the champion's on the same paintings"
+    )
+    not_better = decide(GOOD, champion=champion, over_seeds=lucky)
+    assert not_better.outcome == "challenger"
+    assert not_better.reasons[1].startswith("Over 3 seeds its settings are not shown to be better")

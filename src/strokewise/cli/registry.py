@@ -140,6 +140,7 @@ def _format_replayed(state: "ReplayedState") -> str:
     outcome = state.outcome
     if outcome is None:
         return f"skipped: {state.skipped}"
-    status = outcome.status or f"refused: {' '.join(outcome.reasons)}"
+    undecided = "not decided yet" if outcome.postponed else "refused"
+    status = outcome.status or f"{undecided}: {' '.join(outcome.reasons)}"
     warning = f" (warning: {outcome.warning})" if outcome.warning else ""
     return f"{'' if outcome.new else 'there already: '}{status}{warning}"

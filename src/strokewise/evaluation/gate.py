@@ -6,8 +6,9 @@ A pure function. All predictions are int (N,), positions in `shapes`, of the sam
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from strokewise.evaluation import metrics
-from strokewise.evaluation.metrics import IntArray, PairedComparison
+from strokewise.evaluation import metrics, seeds
+from strokewise.evaluation.metrics import FloatArray, IntArray, PairedComparison
+from strokewise.evaluation.seeds import SeedComparison
 from strokewise.params import RegisterParams
 
 Verdict = Literal["champion", "challenger", "refused"]
@@ -35,6 +36,7 @@ def decide(
     champion_predicted: IntArray | None = None,
     champion_shapes: tuple[str, ...] | None = None,
     is_champion: bool = False,
+    over_seeds: tuple[FloatArray, FloatArray] | None = None,
     bootstrap_samples: int,
     seed: int,
 ) -> GateDecision:
@@ -50,6 +52,8 @@ def decide(
         champion_shapes: the present champion's shapes; None if there is no champion.
         is_champion: whether the present champion has this model's fingerprint. A model is no improvement on itself,
             whatever the numbers are: another machine rounds differently.
+        over_seeds: the accuracies of this CNN's and the champion's settings, float (S,) each, by seed: with them the
+            claim to be better than the champion is made over seeds.
         bootstrap_samples, seed: as in `metrics.compare_paired`.
     """
     assert len(labels) == len(cnn_predicted) == len(baseline_predicted) >= 1
@@ -80,6 +84,10 @@ def decide(
     against_champion = metrics.compare_paired(labels, cnn_predicted, champion_predicted, bootstrap_samples, seed)
     numbers["champion"] = asdict(against_champion)
     is_better, reason = _beats_champion(against_champion)
+    if over_seeds is not None:
+        comparison = seeds.compare_seeds(*over_seeds)
+        numbers["seeds"] = asdict(comparison)
+        is_better, reason = _beats_over_seeds(comparison)
     return GateDecision("champion" if is_better else "challenger", (passed, reason), numbers)
 
 
@@ -131,6 +139,16 @@ def _beats_champion(pair: PairedComparison) -> tuple[bool, str]:
         f"It is {'' if is_better else 'not shown to be '}better than the champion on the same paintings: difference"
         f" {_format_points(pair.difference)}, interval {_format_points(pair.low)} to {_format_points(pair.high)},"
         f" {pair.wins} won and {pair.losses} lost, p = {pair.p:.2g}."
+    )
+
+
+def _beats_over_seeds(comparison: SeedComparison) -> tuple[bool, str]:
+    """Whether the interval of the mean difference over seeds lies above zero."""
+    is_better = comparison.low > 0 and comparison.p < 1 - metrics.CONFIDENCE
+    return is_better, (
+        f"Over {comparison.count} seeds its settings are {'' if is_better else 'not shown to be '}better than the"
+        f" champion's on the same paintings: difference {_format_points(comparison.difference)}, interval"
+        f" {_format_points(comparison.low)} to {_format_points(comparison.high)}, p = {comparison.p:.2g}."
     )
 
 

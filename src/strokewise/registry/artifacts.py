@@ -147,7 +147,7 @@ def _check_measured(metrics: Mapping[str, Any], path: Path) -> None:
 def state_key(state: PipelineState, rules: RegisterParams) -> str:
     """Digest of everything that a registration depends on: both models, the evaluation and the gate's rules."""
     models = [[model.fingerprint, model.weights_digest] for model in (state.cnn, state.baseline)]
-    return json_digest([models, state.evaluation, rules.model_dump()])
+    return json_digest([models, state.evaluation, rules.model_dump(exclude_defaults=True)])
 
 
 def model_history(model: ModelArtifact) -> list[dict[str, float]]:

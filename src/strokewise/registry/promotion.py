@@ -27,6 +27,10 @@ GateFunction = Callable[[ModelVersionRecord | None], Mapping[str, Any]]
 """The present champion → the decision: outcome (champion, challenger, refused), reasons, numbers."""
 
 
+class DecisionPostponed(Exception):
+    """The gate cannot decide yet. The message says what is missing, as a sentence."""
+
+
 @dataclass(frozen=True)
 class RegistrationOutcome:
     """The result of registering a model."""
@@ -36,6 +40,7 @@ class RegistrationOutcome:
     reasons: tuple[str, ...]
     new: bool  # whether this call made the decision
     warning: str | None = None
+    postponed: bool = False  # nothing was decided: something is missing, as the reasons say
 
 
 def find_decision(
@@ -68,9 +73,16 @@ def find_decision(
 def decide_and_apply(
     connection: Store, state: PipelineState, rules: RegisterParams, logged: LoggedModelRef, gate: GateFunction
 ) -> RegistrationOutcome:
-    """Let the gate judge the CNN and apply its decision. The caller holds `store.store_lock()`."""
+    """Let the gate judge the CNN and apply its decision. The caller holds `store.store_lock()`.
+
+    If the gate raises DecisionPostponed, nothing is written.
+    """
     champion = versions.read_snapshot(connection).champion
-    decision = {**gate(champion), "against": champion.number if champion else None, "at": versions.utc_now()}
+    try:
+        judged = gate(champion)
+    except DecisionPostponed as reason:
+        return postponed_outcome(reason)
+    decision = {**judged, "against": champion.number if champion else None, "at": versions.utc_now()}
     _ensure_registered_model(connection)
     _log_decision(connection, logged, decision)
     if decision["outcome"] == "refused":
@@ -91,9 +103,14 @@ def decide_and_apply(
     return replace(outcome, new=True)
 
 
+def postponed_outcome(reason: DecisionPostponed) -> RegistrationOutcome:
+    """The outcome of a registration that the gate could not decide."""
+    return RegistrationOutcome(status=None, champion=False, reasons=(str(reason),), new=True, postponed=True)
+
+
 def decision_key(state: PipelineState, rules: RegisterParams) -> str:
     """Digest of what a refusal depends on: the evaluation and the rules."""
-    return json_digest([state.evaluation, rules.model_dump()])[:16]
+    return json_digest([state.evaluation, rules.model_dump(exclude_defaults=True)])[:16]
 
 
 def apply_pending(connection: Store) -> RegistrySnapshot:

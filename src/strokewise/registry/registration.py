@@ -6,19 +6,24 @@ nothing that a person moved.
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from strokewise.data.dataset import load_paintings, load_scenes
 from strokewise.errors import ModelError
 from strokewise.params import RegisterParams
-from strokewise.registry import artifacts, cache, promotion, runs, store, versions
+from strokewise.registry import artifacts, cache, promotion, runs, seed_groups, store, versions
 from strokewise.registry.artifacts import PipelineState
-from strokewise.registry.promotion import GateFunction, RegistrationOutcome
+from strokewise.registry.promotion import DecisionPostponed, GateFunction, RegistrationOutcome
 from strokewise.registry.store import Store
 from strokewise.registry.versions import ModelVersionRecord
 
+if TYPE_CHECKING:
+    from strokewise.evaluation.gate import GateDecision
+    from strokewise.evaluation.metrics import FloatArray
+
+SEED_METRIC = "cnn.accuracy"  # by which settings are compared over seeds
 PREVIEW_STATUS = {"champion": "a new version, champion", "challenger": "a new version, challenger", "refused": None}
 
 
@@ -44,6 +49,8 @@ def register_state(
         if outcome is None:
             gate = _bind_gate(state, rules, bootstrap_samples, seed, connection)
             outcome = promotion.decide_and_apply(connection, state, rules, logged["cnn"], gate)
+        if outcome.postponed:
+            return outcome
         answer = asdict(replace(outcome, new=False))
         cache.put_answer(question, answer, runs.logged_paths(connection, logged), connection.address.change_stamp())
         return outcome
@@ -59,7 +66,10 @@ def preview_registration(
         snapshot = versions.read_snapshot(connection)
         decided = promotion.find_decision(snapshot, state, rules)
         gate = _bind_gate(state, rules, bootstrap_samples, seed, connection)
-        return decided or _preview_outcome(gate(snapshot.champion))
+        try:
+            return decided or _preview_outcome(gate(snapshot.champion))
+        except DecisionPostponed as reason:
+            return promotion.postponed_outcome(reason)
 
 
 def _preview_outcome(decision: Mapping[str, Any]) -> RegistrationOutcome:
@@ -102,14 +112,47 @@ def _gate_decision(
     if model.shapes == shapes:
         pictures = load_paintings("test", model.image_size, state.paintings).pictures
         champion_predicted = model.predict_proba(pictures).argmax(axis=1)
-    decision = gate.decide(
-        labels,
-        cnn,
-        baseline,
-        shapes,
-        champion_predicted=champion_predicted,
-        champion_shapes=model.shapes,
-        is_champion=champion.fingerprint == state.cnn.fingerprint,
-        **settings,
-    )
+    is_champion = champion.fingerprint == state.cnn.fingerprint
+
+    def decide(over_seeds: "tuple[FloatArray, FloatArray] | None") -> "GateDecision":
+        return gate.decide(
+            labels,
+            cnn,
+            baseline,
+            shapes,
+            champion_predicted=champion_predicted,
+            champion_shapes=model.shapes,
+            is_champion=is_champion,
+            over_seeds=over_seeds,
+            **settings,
+        )
+
+    decision = decide(None)
+    wanted = settings["rules"].seeds
+    if wanted > 1 and "champion" in decision.numbers:  # it passed, and the champion is to be beaten
+        decision = decide(_accuracies_over_seeds(state, champion, connection, wanted))
     return asdict(decision)
+
+
+def _accuracies_over_seeds(
+    state: PipelineState, champion: ModelVersionRecord, connection: Store, wanted: int
+) -> "tuple[FloatArray, FloatArray]":
+    """The accuracies of both settings, (S,) each, of at least `wanted` seeds that have the same test paintings.
+
+    Raises DecisionPostponed if they are too few.
+    """
+    own = seed_groups.find_group(connection, state.cnn.fingerprint)
+    theirs = {result.index: result for result in seed_groups.find_group(connection, champion.fingerprint)}
+    pairs = [
+        (result.metrics[SEED_METRIC], theirs[result.index].metrics[SEED_METRIC])
+        for result in own
+        if result.index in theirs and result.test == theirs[result.index].test
+    ]
+    if len(pairs) < wanted:
+        raise DecisionPostponed(
+            f"register.seeds is {wanted}: it must beat the champion, version {champion.number}, over as many seeds. Of"
+            f" it {len(own)} were run, of the champion {len(theirs)}, {len(pairs)} on the same test paintings: run"
+            f" `strokewise repeat {wanted}` here and with the champion's parameters, then `strokewise register`."
+        )
+    ours, champions = np.array(pairs).T
+    return ours, champions

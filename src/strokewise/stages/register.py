@@ -84,7 +84,9 @@ def format_summary(state: PipelineState, outcome: RegistrationOutcome, dry_run: 
 def _format_outcome_lines(outcome: RegistrationOutcome, dry_run: bool) -> list[tuple[str, str]]:
     if not outcome.reasons and outcome.status is None:
         return [("Registered", "not now (see the warning)")]
-    if dry_run and outcome.new:
+    if outcome.postponed:
+        status = "not decided yet"
+    elif dry_run and outcome.new:
         status = f"would become {outcome.status}" if outcome.status else "would be refused"
     elif outcome.status is None:
         status = "refused" if outcome.new else "refused before, and for the same reason now"
