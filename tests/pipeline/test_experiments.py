@@ -54,6 +54,8 @@ EXCEPTIONS = {  # commands that `test_documented_commands_work` does not run, an
     "torchrun --nproc-per-node 2 -m strokewise train": "test_train.py trains on two processes",
     "torchrun --nnodes 2 --node-rank 0 --master-addr HOST --master-port 29500 --nproc-per-node 1 -m strokewise train":
     "needs two machines; test_train.py trains on two processes",
+    "strokewise reproduce champion --fresh": "runs the pipeline again: test_reproduce.py",
+    "strokewise repeat 5 -S train.epochs=40": "runs the pipeline five times: test_repeat.py",
     "strokewise curve": "trains many models: test_learning_curve.py",
 }  # fmt: skip
 
