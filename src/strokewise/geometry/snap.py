@@ -9,7 +9,7 @@
 4. Where too much ink is left over, or too much of the outline has no ink, there is no geometry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,13 @@ from strokewise.geometry.template import Template
 MAX_MISFIT = 0.36  # of a shape that is sure, calibrated on paintings: 95 % of the shapes among them are snapped
 COARSE_SIGMAS = (0.15, 0.1)  # of the ink's scale: what counts as far, a step each
 FINE_SIGMAS = (0.07, 0.05, 0.05)
-NUM_POSES, POSES_EACH, NUM_FINE = 4, 2, 2  # poses that are refined, of each template at most, and to the end
+NUM_POSES, POSES_EACH, NUM_FINE = 4, 2, 2  # poses that are refined at a time, of each template, and to the end
+MAX_POSES = 8  # that are refined in a frame
 GOOD_MISFIT = 0.15  # after the first steps: a pose that fits as well is not looked for elsewhere
+PLAIN_MISFIT = 0.12  # the same of a plain outline: others are not looked for
 MISFIT_SIGMA = 0.05  # of the ink's scale: at this distance ink and outline half explain each other
 SLANT_GAIN = 0.01  # of the misfit that a slant must explain
-PLAIN_GAIN = 0.01  # of the misfit that an outline that is neither ellipse nor polygon must explain
+PLAIN_GAIN = 0.04  # of the misfit that an outline must explain that is less symmetric than another of the shape
 MIN_THICKNESS = 0.02  # width over length of ink that may be a shape: less is a line
 MIN_POINTS = 8  # of the ink
 
@@ -124,28 +126,34 @@ def find_fit(templates: Sequence[Template], ink: InkImage, width: float) -> Fit 
     regions = [template for template in templates if template.is_region]
     region = region_points(ink, width, min(template.convexity for template in regions)) if regions else None
     is_filled = region is not None and region[1] > MIN_FILLING
-    searched = []
-    if region is not None:
-        searched.append((region[0], [(t, frame) for t in regions if (frame := t.region_frame)]))
-    searched.append((lines, [(t, t.hull_frame) for t in templates if not (is_filled and t.is_region)]))
     found: list[Fit] = []
-    for target, frames in searched:
-        start = _find(frames, target)
-        refined = fitting.refine(start, [pose.template.fit for pose in start], target, COARSE_SIGMAS, coarse=True)
-        on_region = [pose for pose in refined if is_filled and pose.template.is_region]
-        found += measure([pose for pose in refined if pose not in on_region], lines)
-        found += measure(on_region, region[0]) if region is not None else []
-        found.sort(key=lambda fit: fit.misfit)
-        if found and found[0].misfit < GOOD_MISFIT:
+    for plain in (True, False):
+        tried = [template for template in templates if template.is_plain is plain]
+        searched = [(lines, [(t, t.hull_frame) for t in tried if not (is_filled and t.is_region)])]
+        if region is not None:
+            searched.insert(0, (region[0], [(t, frame) for t in tried if t.is_region and (frame := t.region_frame)]))
+        for target, start in _find(searched):
+            refined = fitting.refine(start, [pose.template.fit for pose in start], target, COARSE_SIGMAS, coarse=True)
+            on_region = [pose for pose in refined if is_filled and pose.template.is_region]
+            found += measure([pose for pose in refined if pose not in on_region], lines)
+            found += measure(on_region, region[0]) if region is not None else []
+            found.sort(key=_cost)
+            if found and found[0].misfit < GOOD_MISFIT:
+                break
+        if found and found[0].misfit < PLAIN_MISFIT:
             break
     return _finish(found[:NUM_FINE]) if found else None
 
 
-def _find(frames: Sequence[tuple[Template, Any]], ink: InkPoints) -> list[Pose]:
-    if not frames:
-        return []
-    poses = [pose for _, pose in fitting.find_poses(frames, ink, NUM_POSES, POSES_EACH)]
-    return [Pose(pose.template, fitting.project(pose.linear, pose.template.fit), pose.shift) for pose in poses]
+def _find(
+    searched: Sequence[tuple[InkPoints, Sequence[tuple[Template, Any]]]],
+) -> Iterator[tuple[InkPoints, list[Pose]]]:
+    """The likeliest poses in each frame, a few at a time."""
+    for ink, frames in searched:
+        poses = [pose for _, pose in fitting.find_poses(frames, ink, MAX_POSES, POSES_EACH)] if frames else []
+        poses = [Pose(pose.template, fitting.project(pose.linear, pose.template.fit), pose.shift) for pose in poses]
+        for first in range(0, len(poses), NUM_POSES):
+            yield ink, poses[first : first + NUM_POSES]
 
 
 def _finish(fits: list[Fit]) -> Fit:
@@ -155,7 +163,7 @@ def _finish(fits: list[Fit]) -> Fit:
         start = [fit.pose for fit in fits if fit.ink is ink]
         refined = fitting.refine(start, [pose.template.fit for pose in start], ink, FINE_SIGMAS)
         final += measure(refined, ink)
-    best = min(final, key=lambda fit: fit.misfit + PLAIN_GAIN * (not _is_plain(fit.pose.template)))
+    best = min(final, key=_cost)
     template, ink = best.pose.template, best.ink
     if template.fit == "vertices" and template.vertices is not None and len(template.vertices) > 3:
         freed = measure([free_corners(best.pose, ink)], ink)[0]
@@ -168,9 +176,9 @@ def _finish(fits: list[Fit]) -> Fit:
     return best
 
 
-def _is_plain(template: Template) -> bool:
-    """Whether it is an ellipse or a polygon: of two outlines that fit alike, a person meant the plain one."""
-    return template.is_ellipse or template.vertices is not None
+def _cost(fit: Fit) -> float:
+    """Its misfit, and what it must explain where it is not plain: few draw a kite or an egg on purpose."""
+    return fit.misfit + PLAIN_GAIN * (not fit.pose.template.is_plain)
 
 
 def measure(poses: Sequence[Pose], ink: InkPoints) -> list[Fit]:

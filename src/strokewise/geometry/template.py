@@ -49,6 +49,9 @@ class Template:
     relatives: tuple["Template", ...] = field(default=(), repr=False)
     """The outlines of the shape that are this one, stretched, itself among them; see `load_templates`."""
 
+    siblings: tuple["Template", ...] = field(default=(), repr=False)
+    """All outlines of the shape, itself among them."""
+
     @cached_property
     def centre(self) -> Coordinates:
         """The centre of its box, (2,), in the units of its viewBox."""
@@ -169,6 +172,11 @@ class Template:
         """The same for all outlines that differ by what their fit leaves free."""
         return id(self.relatives[0]) if self.relatives else self.variant
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether no outline of the shape is more symmetric: of two that fit alike, a person meant this one."""
+        return all(self.symmetry >= sibling.symmetry for sibling in self.siblings)
+
     def ways_onto(self, other: "Template") -> list[tuple[Coordinates, Coordinates]]:
         """Matrices (2, 2) and shifts (2,) from its box's frame, -1..1, to the other's that take it onto the other."""
         key = id(other)
@@ -179,6 +187,11 @@ class Template:
     @cached_property
     def _ways(self) -> dict[int, list[tuple[Coordinates, Coordinates]]]:
         return {}
+
+    @cached_property
+    def symmetry(self) -> float:
+        """How many ways there are to lay it onto itself; infinite of an ellipse."""
+        return math.inf if self.is_ellipse else len(self.ways_onto(self))
 
     @cached_property
     def corner_radii(self) -> Coordinates | None:
@@ -240,6 +253,8 @@ def load_templates(outlines: Mapping[str, Mapping[str, str]]) -> dict[str, tuple
         for family in families:
             for template in family:
                 object.__setattr__(template, "relatives", tuple(family))
+        for template in templates:
+            object.__setattr__(template, "siblings", tuple(templates))
         found[shape] = tuple(templates)
     return found
 
