@@ -63,7 +63,7 @@ def test_ink_of_a_random_pose_is_found_from_scratch(template: Template) -> None:
         if geometry.variant == template.variant:
             assert outline_gap(template, np.array(geometry.matrix), matrix) < 0.05 * side
         assert geometry.misfit < 0.2
-        assert geometry.residual < 0.03
+        assert geometry.residual < 0.04
 
 
 def test_rectangle_agrees_with_opencv(templates: dict[str, tuple[Template, ...]]) -> None:
