@@ -41,7 +41,7 @@ class PenPath:
     detail: float
     """Size of the finest detail (the shorter edges or the short side): a pen must be narrower not to hide it."""
     drifted: Points
-    """(T,) the plan with its rounds and the drift, in the order of writing, before the whole drawing is transformed.
+    """(T,) the plan with the drift, in the order of writing, before the whole drawing is transformed.
     An open stroke is as long as it was drawn."""
     outline_index: Indices
     """(T,) which point of the outline each point of `drifted` is."""
@@ -73,8 +73,9 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     plan = bow_edges(plan, strokes, half_size, bow, pinch, noise[2, :edge_count], noise[3, :edge_count])
     plan = dent_curves(plan, strokes, half_size, params.lumps, params.dent, rng)
     order = order_strokes(strokes, params, rng)
-    planned = movement.separate_rounds(plan[order.index], order, half_size, care, params, rng)
-    line = movement.extend_ends(movement.curl_ends(planned, order, params), order, params, care**2, rng)
+    planned = plan[order.index]
+    line = movement.separate_rounds(planned, order, half_size, care, params, rng)
+    line = movement.extend_ends(movement.curl_ends(line, order, params), order, params, care**2, rng)
     is_open = np.repeat([not closed for _, _, closed in strokes.spans], _stroke_lengths(strokes))[order.index]
     planned = np.where(is_open, line, planned)  # an open line has no corner to miss: it ends where it ends
     flatness = min(half_size.real, half_size.imag)
