@@ -104,7 +104,7 @@ def history() -> np.ndarray:
 
 def test_model_folder_holds_weights_config_and_history(workdir: Path) -> None:
     done = train(params())
-    assert sorted(model()) == ["config.json", "history.csv", "model.onnx", "model.safetensors"]
+    assert sorted(model()) == ["config.json", "history.csv", "model.onnx", "model.safetensors", "snapshots.safetensors"]
     config = json.loads(model()["config.json"])
     assert config["fingerprint"] == done.fingerprint
     assert config["paintings"] == {split: split_digest(split) for split in ("train", "validation")}

@@ -20,6 +20,7 @@ from strokewise import code_digest
 from strokewise.data.png import encode_png
 from strokewise.geometry.snap import MAX_MISFIT
 from strokewise.model.onnx_file import ONNX_FILE
+from strokewise.support.paths import SNAPSHOTS_FILE
 
 if TYPE_CHECKING:
     from mlflow.models import Model
@@ -112,10 +113,10 @@ def _write_input_example(example: NDArray[np.uint8], folder: Path, mlflow_model:
 
 
 def _copy_model(folder: Path, copy: Path) -> Path:
-    """Copy the files of the model folder; returns `copy`."""
+    """Copy the files of the model folder, but for its snapshots, which are only looked at; returns `copy`."""
     copy.mkdir()
     for path in folder.iterdir():
-        if path.is_file():
+        if path.is_file() and path.name != SNAPSHOTS_FILE:
             shutil.copyfile(path, copy / path.name)  # without DVC's permissions or links
     return copy
 

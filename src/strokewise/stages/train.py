@@ -1,9 +1,10 @@
 """data/paintings, data/drawings-train → data/model: the CNN and its curves.
 
-    model.safetensors   the weights
-    model.onnx          all that prediction needs, the outlines among it
-    config.json         architecture, shapes, parameters, fingerprint
-    history.csv         loss and accuracy, an epoch a row
+    model.safetensors       the weights
+    model.onnx              all that prediction needs, the outlines among it
+    config.json             architecture, shapes, parameters, fingerprint
+    history.csv             loss and accuracy, an epoch a row
+    snapshots.safetensors   the weights at five shares of the training, to look at
 
 Where the defaults come from: `docs/experiments.md`.
 """
@@ -30,12 +31,13 @@ from strokewise.errors import ModelError, ParamsError, UserError
 from strokewise.model.model_files import save_model, weights_bytes
 from strokewise.params import Params, TrainParams
 from strokewise.support import atomic_io, file_lock, progress, training_times
-from strokewise.support.paths import HISTORY_FILE, MODEL_DIR
+from strokewise.support.paths import HISTORY_FILE, MODEL_DIR, SNAPSHOTS_FILE
 from strokewise.training import checkpoint, distributed, finished, trainer
 from strokewise.training import state as train_state
 from strokewise.training.augmentation import augment_limits
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.history import append_epochs, history_csv, start_history
+from strokewise.training.snapshots import snapshots_bytes
 from strokewise.training.state import HISTORY_COLUMNS, TrainState
 from strokewise.training.trainer import DeviceDataset
 
@@ -262,13 +264,14 @@ def _checkpoint_callback(
 def _write_model(
     state: TrainState, model_config: dict[str, Any], outlines: dict[str, dict[str, str]], folder: Path
 ) -> None:
-    """The averaged weights and the history, kept for the next time and published as a model folder."""
+    """The averaged weights, their snapshots and the history, kept for the next time and published as a model folder."""
     with _explain_write_errors(folder):
         with finished.write_finished(model_config["training_digest"]) as fresh:
             history = history_csv(state.history).encode()
             described = {**model_config, "history": hashlib.sha256(history).hexdigest()}
             save_model(state.ema_model, fresh, described, outlines)
             (fresh / HISTORY_FILE).write_bytes(history)
+            (fresh / SNAPSHOTS_FILE).write_bytes(snapshots_bytes(state.snapshots))
         finished.publish_finished(model_config, outlines, folder)
 
 

@@ -15,6 +15,7 @@ DRAWINGS_DIR = Path("data/drawings")
 TRAIN_DRAWINGS_DIR = Path("data/drawings-train")
 SCRATCH_DIR = Path(".strokewise")
 HISTORY_FILE = "history.csv"  # of a model folder and of an unfinished training
+SNAPSHOTS_FILE = "snapshots.safetensors"  # of a model folder, for a page that shows the training; not registered
 TRAINING_FILE = "training.json"  # of an unfinished training: what it trains
 
 

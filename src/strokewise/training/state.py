@@ -5,7 +5,7 @@ step)`, so the step alone says where a training stands.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from strokewise.training import distributed
 from strokewise.training.checkpoint import Checkpoint
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.muon import Muon
+from strokewise.training.snapshots import Snapshots, flatten_snapshots, unflatten_snapshots
 
 INIT_SEED, SHUFFLE_SEED, AUGMENT_SEED = range(3)  # the purposes of child seeds
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
@@ -37,6 +38,8 @@ class TrainState:
     epoch_sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Loss and number of correct answers, summed over the paintings of this epoch so far."""
     history: list[list[float]] = field(default_factory=list)
+    snapshots: Snapshots = field(default_factory=dict)
+    """The averaged weights at those of `SNAPSHOT_SHARES` that are passed."""
 
 
 def child_generator(*key: int) -> torch.Generator:
@@ -91,14 +94,14 @@ def state_dict(state: TrainState) -> Checkpoint:
     for number, optimizer, parameter in _numbered_parameters(state):
         for name, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{number}.{name}"] = value
+    tensors |= {f"snapshot.{name}": value for name, value in flatten_snapshots(state.snapshots).items()}
     return Checkpoint(tensors, {"step": state.step, "epoch_sums": state.epoch_sums, "history": state.history})
 
 
 def load_state_dict(state: TrainState, checkpoint: Checkpoint) -> None:
     """Bring a fresh state to where the checkpoint stands, to the bit."""
     for prefix, model in (("model.", state.model), ("ema_model.", state.ema_model)):
-        named = {name: value for name, value in checkpoint.tensors.items() if name.startswith(prefix)}
-        model.load_state_dict({name.removeprefix(prefix): value for name, value in named.items()})
+        model.load_state_dict(_without_prefix(checkpoint.tensors, prefix))
     for number, optimizer, parameter in _numbered_parameters(state):
         prefix = f"optimizer.{number}."
         for name, value in checkpoint.tensors.items():
@@ -106,9 +109,15 @@ def load_state_dict(state: TrainState, checkpoint: Checkpoint) -> None:
                 # moments lie in memory as their parameter does: another layout would round sums in another order
                 held = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
                 optimizer.state[parameter][name.removeprefix(prefix)] = held.detach().copy_(value)
+    state.snapshots = unflatten_snapshots(_without_prefix(checkpoint.tensors, "snapshot."))
     state.step = checkpoint.progress["step"]
     state.epoch_sums = checkpoint.progress["epoch_sums"]
     state.history = checkpoint.progress["history"]
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _numbered_parameters(state: TrainState) -> list[tuple[int, torch.optim.Optimizer, Tensor]]:

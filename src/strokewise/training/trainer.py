@@ -23,6 +23,7 @@ from strokewise.support import progress
 from strokewise.training import augmentation, distributed
 from strokewise.training.augmentation import AugmentLimits
 from strokewise.training.distributed import DistributedContext
+from strokewise.training.snapshots import keep_snapshot
 from strokewise.training.state import AUGMENT_SEED, SHUFFLE_SEED, TrainState, child_generator
 
 EMA_WARMUP = 10  # steps in which the moving average follows faster: it would mostly hold the first, random weights
@@ -88,6 +89,7 @@ def fit(
     total = len(train_set)
     steps = math.ceil(total / params.batch_size)  # an epoch, in batches as even as can be
     done = total * state.step // steps
+    keep_snapshot(state.snapshots, state.ema_model, state.step, params.epochs * steps)
     with progress.progress_bar(
         params.epochs * total, "train", "paintings", silent=not context.is_main, done=done
     ) as bar:
@@ -100,6 +102,7 @@ def fit(
                 rate = learning_rate(params, state.step, params.epochs * steps)
                 train_step(state, params, train_set, batch, rate, context, (epoch, step))
                 state.step += 1
+                keep_snapshot(state.snapshots, state.ema_model, state.step, params.epochs * steps)
                 if step == steps - 1:
                     means = [value / total for value in state.epoch_sums]
                     validation = validate(state, params, validation_set, context)
