@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from strokewise.baseline import augmented
-from strokewise.training.augmentation import AugmentLimits
+from strokewise.training.augment_params import AugmentLimits
 
 
 def test_copies_differ_and_are_repeatable() -> None:

@@ -32,7 +32,7 @@ from strokewise.params import Params
 from strokewise.stages import train as stage
 from strokewise.stages.train import train
 from strokewise.support.paths import PAINTINGS_DIR
-from strokewise.training import augmentation, checkpoint, finished, trainer
+from strokewise.training import augment_params, augmentation, checkpoint, finished, trainer
 
 SHAPES = ("bar", "ring", "wedge")
 FACTORS = {
@@ -278,7 +278,7 @@ def test_loss_that_is_not_finite_stops_before_the_update(workdir: Path, monkeypa
     monkeypatch.setattr(stage, "CHECKPOINT_EVERY_S", 0.0)
     apply, steps = augmentation.apply_augment, []
 
-    def overflowing(batch: torch.Tensor, amounts: augmentation.AugmentParams) -> torch.Tensor:
+    def overflowing(batch: torch.Tensor, amounts: augment_params.AugmentParams) -> torch.Tensor:
         steps.append(0)
         return apply(batch, amounts) * (float("inf") if len(steps) == 5 else 1)
 
@@ -489,7 +489,7 @@ def test_drawings_are_appended_to_the_training_set(workdir: Path) -> None:
     loaded = load_training_set(16)
     assert len(loaded.split.labels) == 49
     assert loaded.split.labels[-1] == SHAPES.index("ring")
-    limits = augmentation.augment_limits(loaded.factors, loaded.split.pictures, loaded.num_drawings)
+    limits = augment_params.augment_limits(loaded.factors, loaded.split.pictures, loaded.num_drawings)
     assert limits is not None
     assert (float(limits.max_rotation[-1]), bool(limits.mirror[-1])) == (0.0, False)
     assert train(params("train.epochs=1")).fingerprint != without.fingerprint

@@ -3,18 +3,12 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from strokewise.training import augmentation
-from strokewise.training.augmentation import AugmentLimits
-
-SIDE = 32
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from strokewise.training import augment_params, augmentation
+from strokewise.training.augment_params import AugmentLimits
+from toy_limits import SIDE, exact_limits, generator
 
 
 def corners(count: int) -> torch.Tensor:
@@ -25,19 +19,9 @@ def corners(count: int) -> torch.Tensor:
     return picture.repeat(count, 1, 1, 1)
 
 
-def no_interior(count: int) -> torch.Tensor:
-    return torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
-
-
-def zero_params(count: int, limits: AugmentLimits | None = None) -> augmentation.AugmentParams:
+def zero_params(count: int, limits: AugmentLimits | None = None) -> augment_params.AugmentParams:
     """Parameters of strength 0, so that one can be varied at a time."""
-    return augmentation.sample_augment(count, SIDE, generator(), 0.0, limits)
-
-
-def exact_limits(count: int, degrees: float, mirror: bool) -> AugmentLimits:
-    turn = torch.full((count,), math.radians(degrees))
-    nothing = torch.zeros(count)
-    return AugmentLimits(turn, turn, torch.full((count,), mirror), nothing, nothing, nothing, no_interior(count))
+    return augment_params.sample_augment(count, SIDE, generator(), 0.0, limits)
 
 
 def test_augment_keeps_the_range_and_changes_each_picture_differently() -> None:
@@ -59,7 +43,7 @@ def test_same_generator_gives_the_same_pictures() -> None:
 
 
 def test_subset_of_a_batch_is_augmented_as_within_the_batch() -> None:
-    batch, params = corners(9), augmentation.sample_augment(9, SIDE, generator(), 1.0, exact_limits(9, 50, True))
+    batch, params = corners(9), augment_params.sample_augment(9, SIDE, generator(), 1.0, exact_limits(9, 50, True))
     parts = [slice(0, 4), slice(4, 9)]
     apart = torch.cat([augmentation.apply_augment(batch[part], params.subset(part)) for part in parts])
     assert torch.equal(apart, augmentation.apply_augment(batch, params))
@@ -83,32 +67,6 @@ def test_mirror_flips_about_half_of_the_pictures() -> None:
     as_was = (changed - corners(1)).abs().amax((1, 2, 3)) < 1e-3
     assert torch.equal(flipped, ~as_was)
     assert 8 < flipped.sum() < 32
-
-
-def test_without_limits_nothing_is_mirrored_or_rotated_far() -> None:
-    linear = augmentation.sample_augment(500, SIDE, generator()).linear
-    assert (torch.linalg.det(linear) > 0).all()
-    turn = torch.atan2(linear[:, 1, 0], linear[:, 0, 0])
-    assert turn.abs().max() <= augmentation.MAX_ROTATION + 1e-6
-    assert turn.abs().max() > 0.9 * augmentation.MAX_ROTATION
-
-
-@pytest.mark.parametrize("degrees", [0, 30, 90])
-def test_stretch_follows_the_paintings_own_width(degrees: int) -> None:
-    """Twice as wide against its height, whichever way it lies: areas stay, the width grows by the root of two."""
-    turn = torch.full((400,), math.radians(degrees))
-    none = torch.zeros(400)
-    factor = torch.full((400,), math.log(2.0))
-    limits = AugmentLimits(none, none, none > 0, turn, factor, factor, no_interior(400))
-    linear = augmentation.sample_augment(400, SIDE, generator(), 1e-6, limits).linear
-    assert torch.allclose(linear, torch.eye(2).expand(400, 2, 2), atol=1e-4)  # strength scales it, too
-    linear = augmentation.stretch_along(turn[:1], factor[:1])[0].double()
-    width = torch.tensor([math.cos(turn[0]), math.sin(turn[0])], dtype=torch.float64)
-    height = torch.tensor([-math.sin(turn[0]), math.cos(turn[0])], dtype=torch.float64)
-    assert torch.allclose(linear @ width, math.sqrt(2) * width, atol=1e-5)
-    assert torch.allclose(linear @ height, height / math.sqrt(2), atol=1e-5)
-    sampled = augmentation.sample_augment(400, SIDE, generator(), 1.0, limits).linear
-    assert 0.3 < (torch.linalg.svdvals(sampled).amax(1) > 1.3).float().mean() < 0.7  # about half of them
 
 
 def test_rotated_picture_fits_its_frame() -> None:
@@ -144,33 +102,6 @@ def test_noise_and_cutout_are_per_sample() -> None:
     assert paper.min() == 0
 
 
-def test_limits_are_what_the_outlines_allow() -> None:
-    factors = {
-        "turn": np.array([-10.0, 20.0, 170.0]),
-        "max_turn": np.array([30.0, 20.0, 180.0]),
-        "mirrorable": np.array([False, False, True]),
-        "stretch": np.array([1.0, 2.0, 0.5]),
-        "min_stretch": np.array([0.5, 0.25, 0.5]),
-        "max_stretch": np.array([2.0, 4.0, 2.0]),
-    }
-    pictures = np.zeros((4, SIDE, SIDE), np.uint8)  # the last by a person
-    pictures[0, 8:24, 8:24] = 255
-    pictures[0, 10:22, 10:22] = 0
-    limits = augmentation.augment_limits(factors, pictures, num_drawings=1)
-    assert limits is not None
-    assert torch.rad2deg(limits.min_rotation).numpy() == pytest.approx([-20, -40, -350, 0], abs=1e-3)
-    assert torch.rad2deg(limits.max_rotation).numpy() == pytest.approx([40, 0, 10, 0], abs=1e-3)
-    assert limits.mirror.tolist() == [False, False, True, False]
-    # preprocessing takes the root of the aspect ratio
-    assert torch.exp(2 * limits.min_log_stretch).numpy() == pytest.approx([0.5, 0.125, 1, 1], abs=1e-3)
-    assert torch.exp(2 * limits.max_log_stretch).numpy() == pytest.approx([2, 2, 4, 1], abs=1e-3)
-    assert torch.rad2deg(limits.turn).numpy() == pytest.approx([-10, 20, 170, 0], abs=1e-3)
-    assert limits.interior.sum((1, 2)).tolist() == [144, 0, 0, 0]
-    for name in augmentation.LIMIT_FACTORS:
-        missing = {other: values for other, values in factors.items() if other != name}
-        assert augmentation.augment_limits(missing, pictures) is None
-
-
 def ring(count: int) -> torch.Tensor:
     """Pictures of a square ring (count, 1, SIDE, SIDE), smaller than their frame."""
     picture = torch.zeros(1, 1, SIDE, SIDE)
@@ -201,7 +132,7 @@ def test_hatch_fills_stripes_into_the_interior_alone() -> None:
 
 def test_touch_draws_lines_outward_from_the_ink() -> None:
     line = torch.tensor([0.0, 0.0, 0.3, 2 / SIDE])  # from the rightmost ink to the right
-    touches = torch.zeros(2, augmentation.TOUCHES, 4)
+    touches = torch.zeros(2, augment_params.TOUCHES, 4)
     touches[1, 0] = line
     changed = augmentation.touch(ring(2), touches)
     assert torch.equal(changed[0], ring(1)[0])
@@ -211,25 +142,9 @@ def test_touch_draws_lines_outward_from_the_ink() -> None:
     assert added[:, 31].max() == 0, "it ends"
 
 
-def test_only_what_encloses_something_is_touched() -> None:
-    closed = replace(exact_limits(200, 0, False), interior=torch.ones(200, SIDE, SIDE, dtype=torch.bool))
-    for limits, is_touched in ((closed, True), (exact_limits(200, 0, False), False)):
-        params = augmentation.sample_augment(200, SIDE, generator(), 1.0, limits)
-        assert bool(params.touches.any()) is is_touched
-        share = params.touches.flatten(1).any(1).float().mean()
-        assert share == pytest.approx(augmentation.TOUCH_PROBABILITY * is_touched, abs=0.08)
-
-
-def test_touched_pictures_leave_room_for_the_lines() -> None:
-    limits = replace(exact_limits(300, 0, False), interior=torch.ones(300, SIDE, SIDE, dtype=torch.bool))
-    params = augmentation.sample_augment(300, SIDE, generator(), 1.0, limits)
-    touched = params.touches.flatten(1).any(1)
-    assert params.zoom[touched].mean() < 0.9 < params.zoom[~touched].mean()
-
-
 def test_subset_with_lines_and_fillings_is_augmented_as_within_the_batch() -> None:
     limits = replace(exact_limits(60, 10, True), interior=ring(60)[:, 0].cumsum(2) > 0)
-    params = augmentation.sample_augment(60, SIDE, generator(), 1.0, limits)
+    params = augment_params.sample_augment(60, SIDE, generator(), 1.0, limits)
     assert all(value.any() for value in (params.retrace, params.hatching, params.touches))
     parts = [slice(0, 1), slice(1, 37), slice(37, 60)]
     apart = torch.cat([augmentation.apply_augment(ring(60)[part], params.subset(part)) for part in parts])

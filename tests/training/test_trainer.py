@@ -9,7 +9,7 @@ import torch
 
 from strokewise.params import Params
 from strokewise.training import state, trainer
-from strokewise.training.augmentation import AugmentLimits
+from strokewise.training.augment_params import AugmentLimits
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.trainer import DeviceDataset
 

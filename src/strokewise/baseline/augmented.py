@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from strokewise.training import augmentation
-from strokewise.training.augmentation import AugmentLimits
+from strokewise.training.augment_params import AugmentLimits
 
 AUGMENT_BATCH = 256  # pictures at a time; part of the result
 

@@ -19,7 +19,7 @@ from strokewise.model.onnx_file import OnnxModel
 from strokewise.params import Params
 from strokewise.support import atomic_io
 from strokewise.support.paths import BASELINE_DIR
-from strokewise.training.augmentation import augment_limits
+from strokewise.training.augment_params import augment_limits
 
 BASELINE_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx", "torch")
 

@@ -34,7 +34,7 @@ from strokewise.support import atomic_io, file_lock, progress, training_times
 from strokewise.support.paths import HISTORY_FILE, MODEL_DIR, SNAPSHOTS_FILE
 from strokewise.training import checkpoint, distributed, finished, trainer
 from strokewise.training import state as train_state
-from strokewise.training.augmentation import augment_limits
+from strokewise.training.augment_params import augment_limits
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.history import append_epochs, history_csv, start_history
 from strokewise.training.snapshots import snapshots_bytes

@@ -20,8 +20,8 @@ from strokewise.errors import UserError
 from strokewise.model.inference import to_tensor
 from strokewise.params import TrainParams
 from strokewise.support import progress
-from strokewise.training import augmentation, distributed
-from strokewise.training.augmentation import AugmentLimits
+from strokewise.training import augment_params, augmentation, distributed
+from strokewise.training.augment_params import AugmentLimits
 from strokewise.training.distributed import DistributedContext
 from strokewise.training.snapshots import keep_snapshot
 from strokewise.training.state import AUGMENT_SEED, SHUFFLE_SEED, TrainState, child_generator
@@ -156,7 +156,7 @@ def train_step(
     if params.augment_strength > 0:
         generator = child_generator(params.seed, AUGMENT_SEED, *at)
         limits = train_set.limits.subset(batch) if train_set.limits else None
-        amounts = augmentation.sample_augment(
+        amounts = augment_params.sample_augment(
             len(batch), pictures.shape[-1], generator, params.augment_strength, limits
         )
         pictures = augmentation.apply_augment(pictures, amounts.subset(shard).to(context.device))
