@@ -1,0 +1,73 @@
+"""A model → the one file that the JavaScript runtime reads (`model_file.js`): description, outlines and weights.
+
+The file is in the safetensors format, with the description as JSON under `model` in its metadata. Weights are int8, each
+filter with a scale of its own, or float16; what is added rather than multiplied is float32.
+"""
+
+import dataclasses
+import json
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokewise.model.layers import build_layers, group_norm_groups
+from strokewise.model.onnx_file import OnnxModel
+from strokewise.model.tta import INK_GAIN, TTA_ANGLES
+from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION
+from strokewise.web.onnx_network import FloatArrays, read_network
+
+FORMAT_VERSION = 1  # of the description; the runtime refuses another
+INT8_MAX = 127
+WeightType = Literal["int8", "float16", "float32"]
+
+
+def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
+    """The file for the JavaScript runtime; the same model gives the same bytes.
+
+    Raises ModelError if the model is no CNN.
+    """
+    params, weights = read_network(model.content, len(model.shapes))
+    layers = [
+        {**dataclasses.asdict(layer), "groups": group_norm_groups(layer.output_size[0])}
+        for layer in build_layers(params, len(model.shapes))
+    ]
+    description: dict[str, Any] = {
+        "format": FORMAT_VERSION,
+        "shapes": model.shapes,
+        "image_size": model.image_size,
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "fingerprint": model.metadata.get("fingerprint", ""),
+        "tta_angles": TTA_ANGLES,
+        "ink_gain": INK_GAIN,
+        "activation": params.activation,
+        "pooling": params.pooling,
+        "normalisation": params.normalisation,
+        "layers": layers,
+    }
+    return pack_model(description, weights, weight_type)
+
+
+def pack_model(description: dict[str, Any], weights: FloatArrays, weight_type: WeightType) -> bytes:
+    """A file with this description and these weights, by layer and part."""
+    import safetensors.numpy
+
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, value in weights.items():
+        if value.ndim == 1 or weight_type == "float32":
+            tensors[name] = value
+        elif weight_type == "float16":
+            tensors[name] = value.astype(np.float16)
+        else:
+            tensors[name], tensors[f"{name}.scale"] = quantise(value)
+    text = json.dumps(description, ensure_ascii=False, separators=(",", ":"))
+    content: bytes = safetensors.numpy.save(dict(sorted(tensors.items())), metadata={"model": text})
+    return content
+
+
+def quantise(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A weight (maps, ...) as int8 of the same shape, and the scale (maps,) that each map's is multiplied by."""
+    largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)))
+    scale = np.where(largest > 0, largest / INT8_MAX, 1).astype(np.float32)
+    quantised = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
+    return quantised.astype(np.int8), scale
