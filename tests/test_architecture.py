@@ -22,7 +22,7 @@ ROOMS = (
     *("preprocessing", "data", "geometry", "plots"),
     *("synthesis", "model"),
     *("training", "baseline"),
-    *("evaluation", "explain", "recogniser", "overlay"),
+    *("evaluation", "web", "explain", "recogniser", "overlay"),
     *("serving", "registry", "importing"),
     *("loading", "stages", "reference", "reproduction", "project", "doctor", "cli", "__init__", "__main__"),
 )
@@ -36,7 +36,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "torch": {"model", "training", "baseline.augmented", "explain", "stages.train"},
     "sklearn": {"baseline.selection", "recogniser"},
     "skl2onnx": {"baseline.estimator"},
-    "onnx": {"model.onnx_export", "model.onnx_writer", "baseline.estimator", "reference"},
+    "onnx": {"model.onnx_export", "model.onnx_writer", "baseline.estimator", "reference", "web.onnx_network"},
     "onnxruntime": {"model.onnx_file"},
     "scipy": {"evaluation"},
     "mlflow": {"registry", "serving"},
@@ -50,7 +50,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "pydantic": {"params", "support.validation_errors", "serving.pyfunc_model"},
     "ruamel": {"params", "project"},
     "tqdm": {"support.progress"},
-    "safetensors": {"model", "training", "reproduction.comparison"},
+    "safetensors": {"model", "training", "reproduction.comparison", "web.model_bytes"},
 }
 NEVER = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
 

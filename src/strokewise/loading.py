@@ -39,3 +39,9 @@ def find_model(model: str | Path | None = None) -> tuple[Path, str]:
     if MODEL_DIR.is_dir():
         return MODEL_DIR, str(MODEL_DIR)
     return REFERENCE_MODEL, "the reference model"
+
+
+def reference_card() -> str:
+    """What the reference model is, was measured to do and cannot do: Markdown without its heading."""
+    card = REFERENCE_MODEL.with_name("README.md").read_text(encoding="utf-8")
+    return card.partition("\n")[2].strip()

@@ -156,21 +156,62 @@ def _read_stdin() -> bytes:
 
 @app.command(
     epilog=help_examples(
-        "strokewise export --onnx shapes.onnx", "strokewise export --onnx shapes.onnx --model data/model"
+        "strokewise export --onnx shapes.onnx",
+        "strokewise export --npm my-shapes/",
+        "strokewise export --npm my-shapes/ --float16 --model data/model",
     )
 )
 def export(
-    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", dir_okay=False, help="The file to write.")],
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", metavar="FILE", dir_okay=False, help="Write the network as one ONNX file.")
+    ] = None,
+    npm: Annotated[
+        Path | None,
+        typer.Option(
+            "--npm",
+            metavar="DIR",
+            file_okay=False,
+            help="Write a package for browsers and Node into a new folder, which also gives it its name.",
+        ),
+    ] = None,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="With --npm: weights of 16 bits, twice as large and nearly exact; else 8.")
+    ] = False,
     model: ModelOption = None,
 ) -> None:
-    """Write the model as one ONNX file, to run it in a browser or elsewhere without strokewise."""
+    """Write the model for other runtimes: as an ONNX file, or as a JavaScript package without dependencies."""
     from strokewise import loading
+    from strokewise.errors import ModelError
+    from strokewise.model.onnx_file import load_onnx
+    from strokewise.recogniser import Recogniser
     from strokewise.support import atomic_io
 
-    atomic_io.replaceable(onnx)
-    loaded = loading.load(model)
-    loaded.export(onnx)
-    typer.echo(f"{printable(onnx)}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")
+    if onnx is None and npm is None:
+        raise ModelError("nothing is named to write; name an ONNX file (--onnx FILE) or a new folder (--npm DIR)")
+    if float16 and npm is None:
+        raise ModelError("--float16 is for a JavaScript package, and model.onnx is float32; add --npm DIR")
+    if npm is not None:
+        from strokewise.web import npm_package
+
+        npm_package.check_package_folder(npm)
+    if onnx is not None:
+        atomic_io.replaceable(onnx)
+    path, title = loading.find_model(model)
+    loaded = Recogniser(path)
+    if onnx is not None:
+        loaded.export(onnx)
+        typer.echo(f"{printable(onnx)}: {onnx.stat().st_size:,} bytes, {len(loaded.shapes)} classes")
+    if npm is not None:
+        content = load_onnx(path)
+        card = loading.reference_card() if path == loading.REFERENCE_MODEL else npm_package.model_card(content, title)
+        snaps = bool(loaded.outlines.strip("{}"))
+
+        def answer(drawing: "npm_package.Drawing") -> dict[str, object]:
+            return loaded.predict([drawing], strokes="points", snap=snaps)[0].to_dict()
+
+        npm_package.write_package(npm, content, card, answer, "float16" if float16 else "int8")
+        size = sum(file.stat().st_size for file in npm.iterdir())
+        typer.echo(f"{printable(npm)}: {size:,} bytes, {len(loaded.shapes)} classes; README.md says how to use it")
 
 
 @app.command(epilog=help_examples("strokewise network", "strokewise network --set network.depth=2 --shapes 5"))

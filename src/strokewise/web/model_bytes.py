@@ -1,7 +1,7 @@
 """A model → the one file that the JavaScript runtime reads (`model_file.js`): description, outlines and weights.
 
-The file is in the safetensors format, with the description as JSON under `model` in its metadata. Weights are int8, each
-filter with a scale of its own, or float16; what is added rather than multiplied is float32.
+The file is in the safetensors format, with the description as JSON under `model` in its metadata. Weights are int8,
+each filter with a scale of its own, or float16; what is added rather than multiplied is float32.
 """
 
 import dataclasses
@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from strokewise.geometry.path_data import write_path
+from strokewise.geometry.template import ShapeTemplates, load_templates
 from strokewise.model.layers import build_layers, group_norm_groups
 from strokewise.model.onnx_file import OnnxModel
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
@@ -19,6 +21,7 @@ from strokewise.web.onnx_network import FloatArrays, read_network
 
 FORMAT_VERSION = 1  # of the description; the runtime refuses another
 INT8_MAX = 127
+PATH_DIGITS = 4  # decimals of an outline's coordinates, of which plain SVG has at most as many
 WeightType = Literal["int8", "float16", "float32"]
 
 
@@ -44,8 +47,30 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
         "pooling": params.pooling,
         "normalisation": params.normalisation,
         "layers": layers,
+        "outlines": _plain_outlines(model),
     }
     return pack_model(description, weights, weight_type)
+
+
+def read_templates(model: OnnxModel) -> ShapeTemplates:
+    """The outlines that a model carries; none where it has none, as those of older versions."""
+    return load_templates(json.loads(model.metadata.get("outlines") or "{}"))
+
+
+def _plain_outlines(model: OnnxModel) -> dict[str, dict[str, Any]]:
+    """The outlines that the runtime lays over ink: shape → variant → what it allows, and its path."""
+    return {
+        shape: {
+            template.variant: {
+                "fit": template.fit,
+                "mirror": template.mirror,
+                "path": write_path(template.subpaths, PATH_DIGITS),
+                "points": {name: point.tolist() for name, point in template.named_points.items()},
+            }
+            for template in variants
+        }
+        for shape, variants in read_templates(model).items()
+    }
 
 
 def pack_model(description: dict[str, Any], weights: FloatArrays, weight_type: WeightType) -> bytes:

@@ -48,20 +48,22 @@ def _infer_params(graph: Any, arrays: Mapping[str, NDArray[Any]]) -> NetworkPara
     if any(".normalisation" in name for name in arrays):
         normalisation = "batch" if "BatchNormalization" in operators else "group"
     hidden = arrays.get("fully_connected.hidden.weight")
-    return NetworkParams(
-        image_size=graph.input[0].type.tensor_type.shape.dim[1].dim_value,
-        line_filters="seeded",
-        extra_filters=shapes[0][0] - len(LINE_NAMES),
-        depth=len(channels),
-        base_channels=channels[0],
-        max_channels=max(channels),
-        kernel_size=shapes[-1][2],
-        stride=last["strides"][0] // (POOL_SIZE if pooling == "strided" else 1),
-        padding="zero" if any(last["pads"]) else "valid",
-        pooling=pooling,
-        activation=next(ACTIVATION_OPERATORS[name] for name in ACTIVATION_OPERATORS if name in operators),
-        normalisation=normalisation,
-        hidden_units=0 if hidden is None else len(hidden),
+    return NetworkParams.model_validate(
+        {
+            "image_size": graph.input[0].type.tensor_type.shape.dim[1].dim_value,
+            "line_filters": "seeded",
+            "extra_filters": shapes[0][0] - len(LINE_NAMES),
+            "depth": len(channels),
+            "base_channels": channels[0],
+            "max_channels": max(channels),
+            "kernel_size": shapes[-1][2],
+            "stride": last["strides"][0] // (POOL_SIZE if pooling == "strided" else 1),
+            "padding": "zero" if any(last["pads"]) else "valid",
+            "pooling": pooling,
+            "activation": next(ACTIVATION_OPERATORS[name] for name in ACTIVATION_OPERATORS if name in operators),
+            "normalisation": normalisation,
+            "hidden_units": 0 if hidden is None else len(hidden),
+        }
     )
 
 
