@@ -142,10 +142,11 @@ def _row_extents(batch: Tensor) -> Tensor:
     """
     N, _, image_size, _ = batch.shape
     centres = _pixel_centres(image_size, batch.device)
-    ink = (batch.view(N, image_size, image_size) > INK_THRESHOLD).float()
-    last = (ink * (centres + 2)).amax(2) - 2  # -2 where there is none
-    first = 2 - (ink * (2 - centres)).amax(2)
-    x = torch.cat([first, last], 1)
+    number = torch.arange(1, image_size + 1, dtype=torch.int16, device=batch.device)  # twice as fast as with floats
+    ink = (batch.view(N, image_size, image_size) > INK_THRESHOLD).to(torch.int16)
+    last = (ink * number).amax(2)  # 0 where there is none
+    first = image_size + 1 - (ink * number.flip(0)).amax(2)
+    x = (2 * torch.cat([first, last], 1) - 1) / image_size - 1
     x = torch.where(x.abs() < 1, x, torch.nan)
     return torch.stack([x, centres.repeat(2).expand(N, -1) + 0 * x], 2)
 
@@ -168,15 +169,16 @@ def elastic_warp(batch: Tensor, matrix: Tensor, offset: Tensor, knots: Tensor) -
     """
     N, _, image_size, _ = batch.shape
     centres = _pixel_centres(image_size, batch.device)
+    weights = _knot_weights(centres, knots.shape[-1])  # (G, K)
     across, down = matrix.view(N, 1, 1, 2, 2).unbind(-1)
-    affine = across * centres.view(1, 1, image_size, 1) + (
-        down * centres.view(1, image_size, 1, 1) + offset.view(N, 1, 1, 2)
-    )  # (N, G, G, 2)
-    weights = _knot_weights(centres, knots.shape[-1])  # (G, K); matrix products cost a fifth of interpolate()
-    columns = knots @ weights.T  # (N, 2, K, G)
-    displacement = weights @ columns.permute(0, 2, 3, 1).reshape(N, -1, image_size * 2)  # (N, G, 2G)
-    places = affine + displacement.view(N, image_size, image_size, 2)
-    return functional.grid_sample(batch, places, align_corners=False)
+    columns = [  # (N, K + 2, G, 2): what is multiplied by the weights, by 1 and by y
+        (knots @ weights.T).permute(0, 2, 3, 1),
+        across * centres.view(1, 1, image_size, 1) + offset.view(N, 1, 1, 2),
+        down.expand(N, 1, image_size, 2),
+    ]
+    factors = torch.cat([weights, torch.ones_like(weights[:, :1]), centres.unsqueeze(1)], 1)  # (G, K + 2)
+    places = factors @ torch.cat(columns, 1).view(N, -1, image_size * 2)  # one product costs a fifth of interpolate()
+    return functional.grid_sample(batch, places.view(N, image_size, image_size, 2), align_corners=False)
 
 
 def _pixel_centres(image_size: int, device: torch.device) -> Tensor:
@@ -193,9 +195,11 @@ def _knot_weights(places: Tensor, knots: int) -> Tensor:
 def change_thickness(batch: Tensor, thickness: Tensor) -> Tensor:
     """Blend with the 3×3 dilated (towards 1) or the eroded picture (towards -1): a broader or a finer pen."""
     amount = thickness.view(-1, 1, 1, 1)
-    ink = torch.where(amount > 0, batch, 1 - batch)  # to erode ink is to dilate paper
+    eroded = (amount < 0).float()
+    sign = 1 - 2 * eroded
+    ink = torch.addcmul(eroded, sign, batch)  # where it is eroded, 1 - batch: to erode ink is to dilate paper
     ink = ink.lerp(_dilate(ink), amount.abs())
-    return torch.where(amount > 0, ink, 1 - ink)
+    return torch.addcmul(eroded, sign, ink)
 
 
 def _dilate(batch: Tensor) -> Tensor:
@@ -210,9 +214,9 @@ def cutout(batch: Tensor, cuts: Tensor) -> Tensor:
     image_size = batch.shape[-1]
     centres = (torch.arange(image_size, device=batch.device) + 0.5) / image_size
     left, top, right, bottom = cuts.unsqueeze(2).unbind(1)  # (N, 1) each
-    columns = (centres >= left) & (centres < right)  # (N, G)
-    rows = (centres >= top) & (centres < bottom)
-    return batch.masked_fill((rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1), 0.0)
+    columns = ((centres >= left) & (centres < right)).float()  # (N, G)
+    rows = ((centres >= top) & (centres < bottom)).float()
+    return batch * (1 - rows.unsqueeze(2) * columns.unsqueeze(1)).unsqueeze(1)
 
 
 def add_noise(batch: Tensor, noise: Tensor, offsets: Tensor, field: Tensor) -> Tensor:
@@ -227,4 +231,4 @@ def add_noise(batch: Tensor, noise: Tensor, offsets: Tensor, field: Tensor) -> T
     image_size = batch.shape[-1]
     y, x = (offsets * image_size).long().unbind(1)
     windows = field.unfold(0, image_size, 1).unfold(1, image_size, 1)  # a view (G + 1, G + 1, G, G)
-    return (batch + windows[y, x].unsqueeze(1) * noise.view(-1, 1, 1, 1)).clamp(0, 1)
+    return torch.addcmul(batch, windows[y, x].unsqueeze(1), noise.view(-1, 1, 1, 1)).clamp_(0, 1)
