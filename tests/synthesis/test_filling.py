@@ -104,3 +104,33 @@ def test_filling_is_bounded_however_fine_it_is(make_ink_params: MakeInkParams) -
         params = make_ink_params(fill=kind, fill_angle=0.0, fill_apart=0.001, fill_reach=1.0)
         points = sum(len(line) for line in filling.filling_lines(20 * CIRCLE, params, 0.01, np.random.default_rng(0)))
         assert points <= filling.MAX_FILL_LINES * max(4, filling.SPIRAL_POINTS)
+
+
+@pytest.mark.parametrize("kind", LINE_FILLS)
+def test_lines_leave_paper_between(make_ink_params: MakeInkParams, kind: str) -> None:
+    params = make_ink_params(fill=kind, shade=1.0, fill_angle=20.0, fill_apart=0.2, fill_reach=1.0)
+    inside = np.zeros((CANVAS, CANVAS), np.uint8)
+    cv2.circle(inside, (100, 100), 58, 255, -1)
+    for seed in range(10):
+        assert 0.05 < (fill(CIRCLE, params, seed)[inside > 0] > 128).mean() < 0.95, seed
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LINE_FILLS if kind != "scrawled"])  # which is irregular anyhow
+def test_jitter_makes_lines_irregular(make_ink_params: MakeInkParams, kind: str) -> None:
+    neat, loose = (
+        filling.filling_lines(
+            CIRCLE, make_ink_params(fill=kind, fill_reach=1.0, fill_jitter=jitter), 10.0, np.random.default_rng(0)
+        )
+        for jitter in (0.0, 0.5)
+    )
+    assert [len(line) for line in neat] == [len(line) for line in loose]
+    assert 1 < np.abs(np.concatenate(neat) - np.concatenate(loose)).mean() < 30
+
+
+def test_spiral_winds_from_the_rim_to_the_middle(make_ink_params: MakeInkParams) -> None:
+    params = make_ink_params(fill="spiral", fill_reach=1.0)
+    (line,) = filling.filling_lines(CIRCLE, params, 10.0, np.random.default_rng(0))
+    radius = np.abs(line - CIRCLE.mean())
+    assert (radius[0], radius[-1]) == pytest.approx((60, 3), abs=4)
+    turns = abs(np.unwrap(np.angle(line - CIRCLE.mean()))[-1]) / (2 * np.pi)
+    assert turns == pytest.approx(6, abs=0.3), "10 pixels apart"

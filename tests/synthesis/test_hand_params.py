@@ -80,6 +80,26 @@ def test_total_distortion_is_limited_but_single_ones_stay_large() -> None:
     assert shares.max() > 0.6
 
 
+def test_sketching_and_the_mouse_are_as_frequent_as_their_knobs_say() -> None:
+    for knob, name in (("sketching", "rounds"), ("mouse", "grid")):
+        shares = [
+            np.mean([getattr(sample({**ALL_OFF, knob: strength}, seed), name) > 0 for seed in range(1000)])
+            for strength in (0.0, 0.5, 1.0)
+        ]
+        assert shares[0] == 0
+        assert shares[1] == pytest.approx(shares[2] / 2, abs=0.04)
+        assert shares[2] > 0.03
+
+
+def test_only_rounds_lie_apart_and_only_an_end_drawn_twice_curls() -> None:
+    for seed in range(1000):
+        params = sample({**ALL_ON, "sketching": 2.0, "closing": 2.0}, seed)
+        assert (params.rounds > 0) == (params.apart > 0)
+        assert params.rounds or not (params.spiral or params.coil)
+        assert not (params.spiral and params.coil)
+        assert not params.curl or params.closing > 0
+
+
 def test_knobs_never_exceed_what_the_shape_allows(outline: Outline) -> None:
     knobs = {**ALL_OFF, "stretch": 4.0, "turn": 4.0}
     for seed in range(50):

@@ -110,3 +110,54 @@ def test_every_layer_of_the_movement_changes_nothing_at_zero() -> None:
     assert movement.separate_rounds(line, order, 1 + 1j, 1.0, RULER, random()) is line
     assert movement.curl_ends(line, order, RULER) is line
     assert movement.record_pointer(path.line, NO_RUNS, 0.0, 0.0)[0] is path.line
+
+
+def test_every_stroke_curls_at_its_own_end() -> None:
+    strokes, params = circle(), replace(RULER, curl=0.4, closing=0.1)
+    order = order_strokes(strokes, params, random())
+    line, count = strokes.points[order.index], len(order.index)
+    twice = WritingOrder(np.tile(order.index, 2), [0, count, 2 * count], [True] * 3, order.stroke_sizes * 2)
+    curled = movement.curl_ends(np.tile(line, 2), twice, params)
+    np.testing.assert_allclose(curled[:count], curled[count:])
+    np.testing.assert_allclose(curled[:count], movement.curl_ends(line, order, params))
+
+
+def test_rounds_never_lie_far_from_the_outline() -> None:
+    strokes = unit_square()
+    for seed in range(100):
+        params = replace(RULER, rounds=1 + seed % 6, apart=0.2, spiral=0.35 * (seed % 2))
+        order = order_strokes(strokes, params, random(seed))
+        line = strokes.points[order.index]
+        moved = movement.separate_rounds(line, order, strokes.half_size, 1.0, params, random(seed))
+        assert max(np.abs(moved.real).max(), np.abs(moved.imag).max()) < 2.5
+
+
+def test_flight_leads_ends_straight_on_and_not_every_end() -> None:
+    strokes = single_stroke(np.array([0, 2, 2 + 1j]), closed=False)
+    order = order_strokes(strokes, RULER, random())
+    line = strokes.points[order.index]
+    moves = [
+        movement.extend_ends(line, order, replace(RULER, flight=0.5), 1.0, random(seed))[-1] - line[-1]
+        for seed in range(100)
+    ]
+    far = [move for move in moves if move != 0]
+    assert 30 < len(far) < 100
+    assert far == pytest.approx([1j * abs(far[0])] * len(far))
+
+
+@pytest.mark.parametrize(("grid", "reports"), [(0.25, 0.0), (0.25, 0.4), (0.0, 0.4)])
+def test_pointer_records_every_run_from_end_to_end(grid: float, reports: float) -> None:
+    """Also a run of one point, one of equal points, and one that lies within a step of the grid."""
+    curve = np.exp(2j * np.pi * np.linspace(0, 0.7, 50))
+    runs = [curve, np.array([0.3 + 0.1j]), np.full(4, 2 + 1j), 0.01 * np.arange(5) + 0j, curve[:25] + 3]
+    line, pen_downs = np.concatenate(runs), np.cumsum([len(run) for run in runs[:-1]])
+    recorded = np.split(*movement.record_pointer(line, pen_downs, grid, reports))
+    for run, points in zip(runs, recorded, strict=True):
+        assert len(points) >= 2
+        assert [points[0], points[-1]] == pytest.approx([run[0], run[-1]], abs=0.75 * grid + 1e-9)
+        assert len(points) == 2 or (points[1:] != points[:-1]).all()
+
+
+def test_reports_are_evenly_spaced_along_the_path() -> None:
+    points, _ = movement.record_pointer(np.linspace(0, 1, 101) + 0j, NO_RUNS, 0.0, 0.3)
+    assert points == pytest.approx(np.array([0, 0.3, 0.6, 0.9, 1.0]))

@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from strokewise.synthesis import surroundings
 from strokewise.synthesis.ink_params import InkParams
@@ -53,3 +54,21 @@ def test_writing_and_neighbour_need_room(make_ink_params: MakeInkParams) -> None
     frame = np.array([1 + 1j, 199 + 1j, 199 + 199j, 1 + 199j])
     for seed in range(10):
         assert not surround(frame, make_ink_params(writing=True, neighbour=True), seed).any()
+
+
+def test_nothing_is_drawn_that_is_not_asked_for(make_ink_params: MakeInkParams) -> None:
+    assert not surround(CIRCLE, make_ink_params(), 0).any()
+
+
+@pytest.mark.parametrize("shift", [-30, 30, -30j, 30j])
+@pytest.mark.parametrize("values", [{"strays": 3}, {"neighbour": True}, {"writing": True}], ids=str)
+def test_what_stands_beside_the_drawing_keeps_away_from_it(
+    make_ink_params: MakeInkParams, values: dict[str, Any], shift: complex
+) -> None:
+    x, y = 100 + int(complex(shift).real), 100 + int(complex(shift).imag)
+    drawn = 0
+    for seed in range(40):
+        mask = surround(CIRCLE + shift, make_ink_params(**values), seed)
+        drawn += bool(mask.any())
+        assert not mask[y - 36 : y + 37, x - 36 : x + 37].any(), seed
+    assert drawn > 25

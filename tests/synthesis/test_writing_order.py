@@ -75,3 +75,23 @@ def test_rounds_of_an_open_stroke_go_to_and_fro() -> None:
     there, back, there_again = np.split(index, 3)
     np.testing.assert_array_equal(there, back[::-1])
     np.testing.assert_array_equal(there, there_again)
+
+
+def test_rounds_are_counted_anew_for_every_stroke(outline: Outline) -> None:
+    order = order_strokes(outline.strokes, replace(RULER, rounds=2), random())
+    assert int((order.rounds == 0).sum()) == int((order.remaining == 0).sum()) == len(outline.strokes.spans)
+    assert order.rounds.max() < 3
+
+
+def test_pieces_tile_the_path(outline: Outline) -> None:
+    for seed in range(30):
+        start, closing, lifting, sketched = random(seed).random(4).tolist()
+        rounds, flags = seed % 4 if sketched < 0.5 else 0, {"between": seed % 2 == 0, "backwards": seed % 3 == 0}
+        params = replace(RULER, start=start, closing=closing - 0.3, lifting=lifting, rounds=rounds, **flags)
+        order = order_strokes(outline.strokes, params, random(seed))
+        assert order.starts[0] == 0
+        assert order.starts[-1] == len(order.index) == len(order.rounds) == len(order.remaining)
+        assert (np.diff(order.starts) > 0).all()
+        assert len(order.lifted) == len(order.starts)
+        assert order.lifted[0]
+        assert order.lifted[-1]

@@ -79,3 +79,28 @@ def test_touched_pictures_leave_room_for_the_lines() -> None:
     params = augment_params.sample_augment(300, SIDE, generator(), 1.0, limits)
     touched = params.touches.flatten(1).any(1)
     assert params.zoom[touched].mean() < 0.9 < params.zoom[~touched].mean()
+
+
+def test_what_turns_further_than_a_quarter_has_no_right_way_up() -> None:
+    factors = {name: np.ones(2) for name in augment_params.LIMIT_FACTORS}
+    factors |= {"turn": np.zeros(2), "max_turn": np.array([90.0, 91.0])}
+    limits = augment_params.augment_limits(factors, np.zeros((2, SIDE, SIDE), np.uint8))
+    assert limits is not None
+    assert torch.rad2deg(limits.max_rotation).numpy() == pytest.approx([90, 180], abs=1e-3)
+
+
+def test_interior_is_the_paper_that_ink_encloses() -> None:
+    """Of drawings by people, too; a gap lets the outside in."""
+    closed = np.zeros((SIDE, SIDE), np.uint8)
+    closed[6:26, 4:28] = 255
+    closed[8:24, 6:26] = 0
+    gap, across = closed.copy(), np.zeros_like(closed)
+    gap[6:8, 15] = 0
+    across[10:12] = 255  # one line across the page encloses nothing
+    factors = {name: np.ones(3) for name in augment_params.LIMIT_FACTORS}
+    limits = augment_params.augment_limits(factors, np.stack([closed, gap, across, closed]), num_drawings=1)
+    assert limits is not None
+    expected = np.zeros((SIDE, SIDE), dtype=bool)
+    expected[8:24, 6:26] = True
+    assert limits.interior.numpy()[[0, 3]].tolist() == [expected.tolist()] * 2
+    assert not limits.interior[1:3].any()

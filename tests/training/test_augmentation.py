@@ -149,3 +149,43 @@ def test_subset_with_lines_and_fillings_is_augmented_as_within_the_batch() -> No
     parts = [slice(0, 1), slice(1, 37), slice(37, 60)]
     apart = torch.cat([augmentation.apply_augment(ring(60)[part], params.subset(part)) for part in parts])
     assert torch.equal(apart, augmentation.apply_augment(ring(60), params))
+
+
+def ring_limits(count: int) -> AugmentLimits:
+    """Limits of `ring`: it may be mirrored, and what it encloses may be filled."""
+    interior = torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    interior[:, 10:22, 10:22] = True
+    return replace(exact_limits(count, 0, True), interior=interior)
+
+
+@pytest.mark.parametrize("name", ["retrace", "hatching", "touches"])
+def test_second_round_hatching_and_touching_lines_add_ink_to_their_own_samples_only(name: str) -> None:
+    params = augment_params.sample_augment(300, SIDE, generator(), 1.0, ring_limits(300))
+    chosen = getattr(params, name).flatten(1).any(1)
+    assert 5 < chosen.sum() < 150
+    plain = augmentation.apply_augment(ring(300), zero_params(300))
+    alone = replace(zero_params(300), **{name: getattr(params, name), "interior": params.interior})
+    changed = augmentation.apply_augment(ring(300), alone)
+    assert torch.equal(changed[~chosen], plain[~chosen])
+    assert ((changed - plain).abs().amax((1, 2, 3))[chosen] > 0.1).float().mean() > 0.9
+    assert (changed >= plain - 1e-3).all(), "takes ink away"
+
+
+def test_touch_of_an_empty_picture_is_finite() -> None:
+    touches = torch.full((1, augment_params.TOUCHES, 4), 0.1)
+    assert torch.isfinite(augmentation.touch(torch.zeros(1, 1, SIDE, SIDE), touches)).all()
+
+
+def test_twice_the_strength_keeps_the_range() -> None:
+    changed = augmentation.augment(ring(200), generator(), 2.0, ring_limits(200))
+    assert torch.isfinite(changed).all()
+    assert (changed.min() >= 0, changed.max() <= 1) == (True, True)
+
+
+def test_amounts_are_applied_on_the_device_of_the_batch() -> None:
+    """A tensor that is made anywhere else would lie on `meta` here, and raise an error."""
+    params = augment_params.sample_augment(90, SIDE, generator(), 1.0, ring_limits(90))
+    expected = augmentation.apply_augment(ring(90), params)
+    batch = ring(90)
+    with torch.device("meta"):
+        assert torch.equal(augmentation.apply_augment(batch, params), expected)
