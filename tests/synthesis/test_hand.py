@@ -57,7 +57,7 @@ def test_stretch_changes_aspect_ratio_and_keeps_longest_side(outline: Outline) -
 
 def test_displaced_corners_leave_straight_edges_straight(outline: Outline) -> None:
     strokes = outline.strokes
-    noise = random(1).standard_normal((len(strokes.edge_first) + len(strokes.spans), 2)).view(np.complex128)[:, 0]
+    noise = random(1).standard_normal((2, len(strokes.edge_first) + len(strokes.spans)))
     moved = hand.displace_corners(strokes.points, strokes, strokes.half_size, 0.1, noise)
     for a, b in zip(strokes.edge_first, strokes.edge_last, strict=True):
         before, after = strokes.points[a : b + 1], moved[a : b + 1]
@@ -72,17 +72,17 @@ def test_displaced_corners_leave_straight_edges_straight(outline: Outline) -> No
 
 def test_bow_leaves_corners_in_place(outline: Outline) -> None:
     strokes = outline.strokes
-    single, double = random(2).standard_normal((2, len(strokes.edge_first)))
-    bowed = hand.bow_edges(strokes.points, strokes, strokes.half_size, 0.1, 0.05, single, double)
+    noise = random(2).standard_normal((2, len(strokes.edge_first)))
+    bowed = hand.bow_edges(strokes.points, strokes, strokes.half_size, 0.1, 0.05, noise)
     np.testing.assert_allclose(bowed[strokes.edge_first], strokes.points[strokes.edge_first])
     np.testing.assert_allclose(bowed[strokes.edge_last], strokes.points[strokes.edge_last])
     assert not strokes.has_corner.any() or np.abs(bowed - strokes.points).max() > 1e-3
 
 
 def test_pinch_shrinks_a_polygon_and_the_opposite_enlarges_it() -> None:
-    square, zeros = unit_square(), np.zeros(4)
+    square, zeros = unit_square(), np.zeros((2, 4))
     for pinch, grows in ((-0.1, False), (0.1, True)):
-        bowed = hand.bow_edges(square.points, square, square.half_size, 0.0, pinch, zeros, zeros)
+        bowed = hand.bow_edges(square.points, square, square.half_size, 0.0, pinch, zeros)
         assert (shoelace_area(bowed) > 4) is grows
 
 

@@ -5,8 +5,11 @@ as a distractor. This file holds the kinds that are composed of the catalogue's 
 those that need none.
 """
 
+import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -41,10 +44,8 @@ class Distractor:
 
 def sample_distractor(catalogue: Catalogue, uniform: float, rng: np.random.Generator) -> Distractor:
     """A random distractor; `uniform`, from [0, 1), selects its kind, in proportion to the kinds' weights."""
-    composed = COMPOSED if any(catalogue.outlines) else {}
-    weights = {name: weight for name, (_, weight) in (composed | PRIMITIVES).items() if name not in catalogue.shapes}
-    bounds = np.cumsum(list(weights.values()))
-    kind = list(weights)[int(np.searchsorted(bounds[:-1], uniform * bounds[-1], side="right"))]
+    kinds, bounds = _kinds(catalogue)
+    kind = kinds[bisect.bisect_right(bounds, uniform * bounds[-1], hi=len(bounds) - 1)]
     if kind in PRIMITIVES:
         draw_primitive, _ = PRIMITIVES[kind]
         return Distractor(kind, "", assemble_strokes(_to_edges(draw_primitive(rng))))
@@ -54,18 +55,33 @@ def sample_distractor(catalogue: Catalogue, uniform: float, rng: np.random.Gener
     return Distractor(kind, "+".join(sampler.names), assemble_strokes(pieces))
 
 
+@lru_cache(maxsize=16)
+def _kinds(catalogue: Catalogue) -> tuple[list[str], list[float]]:
+    """The kinds that are drawn beside a catalogue's shapes, and the running total of their weights."""
+    composed = COMPOSED if any(catalogue.outlines) else {}
+    weights = {name: weight for name, (_, weight) in (composed | PRIMITIVES).items() if name not in catalogue.shapes}
+    return list(weights), list(accumulate(weights.values()))
+
+
+@lru_cache(maxsize=16)
+def _components(catalogue: Catalogue) -> tuple[list[tuple[str, Strokes]], list[float]]:
+    """The outlines that doodles are composed of, each with its shape, and the running total of their weights."""
+    named = zip(catalogue.shapes, catalogue.outlines, strict=True)
+    components = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
+    return components, list(accumulate(1 / len(strokes.edge_first) for _, strokes in components))
+
+
 class ShapeSampler:
     """Samples outlines of a catalogue and records the names of their shapes, in order, in `names`."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        named = zip(catalogue.shapes, catalogue.outlines, strict=True)
-        self._strokes = [(shape, outline.strokes) for shape, outlines in named for outline in outlines]
+        self._components, self._bounds = _components(catalogue)
         self.names: list[str] = []
 
     def sample(self, rng: np.random.Generator) -> list[EdgeList]:
         """A random outline, stretched a little; outlines with fewer edges are more frequent."""
-        bounds = np.cumsum([1 / len(strokes.edge_first) for _, strokes in self._strokes])
-        name, strokes = self._strokes[int(np.searchsorted(bounds[:-1], rng.random() * bounds[-1]))]
+        number = bisect.bisect_left(self._bounds, rng.random() * self._bounds[-1], hi=len(self._bounds) - 1)
+        name, strokes = self._components[number]
         self.names.append(name)
         scale_x, scale_y = np.exp(rng.uniform(-0.5, 0.5, 2))
         points = scale_x * strokes.points.real + 1j * scale_y * strokes.points.imag

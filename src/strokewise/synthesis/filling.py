@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.synthesis.ink_params import InkParams
-from strokewise.synthesis.pen import SUBPIXEL_BITS, Image, draw_polyline, to_fixed_point
+from strokewise.synthesis.pen import SUBPIXEL_BITS, Image, draw_line, simplify, to_fixed_point
 from strokewise.synthesis.strokes import Floats, Points, unit_steps
 
 MAX_FILL_LINES = 120  # of one hatching, turns of a spiral, or circles
@@ -32,14 +32,15 @@ def draw_filling(
         rng: Source of the lines' irregularity.
     """
     area = np.zeros((canvas, canvas), dtype=np.uint8)
-    cv2.fillPoly(area, [to_fixed_point(polygon) for polygon in areas], params.shade * 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    polygons = [simplify(to_fixed_point(polygon)) for polygon in areas]
+    cv2.fillPoly(area, polygons, params.shade * 255, cv2.LINE_AA, SUBPIXEL_BITS)
     if params.fill == "solid":
         return area
     spacing = max(1.6 * pen, min(size) * params.fill_apart, 3.0)
     lines = np.zeros_like(area)
     for polygon in areas:
         for line in filling_lines(polygon, params, spacing, rng):
-            draw_polyline(lines, to_fixed_point(line), pen)
+            draw_line(lines, line, pen)
     beyond = 0.5 * min(size) * max(0.0, params.fill_reach - 1) + 0.7 * spacing * params.fill_jitter
     if beyond >= 0.5:
         radius = math.ceil(1.2 * beyond)

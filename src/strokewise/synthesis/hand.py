@@ -16,6 +16,7 @@ hardly longer than short ones (Viviani and Terzuolo 1982); physiological tremor 
 where a simple model suffices (Taranta et al. 2016, stochastic resampling).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,20 +65,21 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     """Draw an outline with the hand that `params` describes: all layers in their order."""
     edge_count = len(strokes.edge_first)
     care = min(1.0, 4 / edge_count)  # the more there is to draw, the more carefully each part is drawn
-    noise = rng.standard_normal((4, edge_count + len(strokes.spans)))
+    noise = rng.standard_normal((4, edge_count + len(strokes.spans)))  # two rows for the corners, two for the bows
     plan, half_size = stretch_outline(strokes.points, strokes.half_size, params.stretch, params.mirrored)
     if min(half_size.real, half_size.imag) < MIN_FLATNESS:
         half_size = 1 + 1j
-    plan = displace_corners(plan, strokes, half_size, care * params.corners, noise[0] + 1j * noise[1])
+    plan = displace_corners(plan, strokes, half_size, care * params.corners, noise[:2])
     bow, pinch = care**2 * params.bow, care**2 * params.pinch  # squared: a strongly pinched pentagon would be a star
-    plan = bow_edges(plan, strokes, half_size, bow, pinch, noise[2, :edge_count], noise[3, :edge_count])
+    plan = bow_edges(plan, strokes, half_size, bow, pinch, noise[2:, :edge_count])
     plan = dent_curves(plan, strokes, half_size, params.lumps, params.dent, rng)
     order = order_strokes(strokes, params, rng)
     planned = plan[order.index]
     line = movement.separate_rounds(planned, order, half_size, care, params, rng)
     line = movement.extend_ends(movement.curl_ends(line, order, params), order, params, care**2, rng)
-    is_open = np.repeat([not closed for _, _, closed in strokes.spans], _stroke_lengths(strokes))[order.index]
-    planned = np.where(is_open, line, planned)  # an open line has no corner to miss: it ends where it ends
+    if not all(closed for _, _, closed in strokes.spans):  # an open line has no corner to miss: it ends where it ends
+        is_open = np.repeat([not closed for _, _, closed in strokes.spans], _stroke_lengths(strokes))[order.index]
+        planned = np.where(is_open, line, planned)
     flatness = min(half_size.real, half_size.imag)
     # in a flat shape the same rounding would take all of a short edge
     rounding = care * min(1.0, 3 * flatness) * params.rounding
@@ -91,7 +93,7 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
         plan[strokes.edge_first[a] : strokes.edge_last[b - 1] + 1] for a, b, closed in strokes.spans if closed
     ]
     chords = np.sort(np.abs(plan[strokes.edge_last] - plan[strokes.edge_first])[strokes.has_corner])
-    detail = min(2 * flatness, float(chords[len(chords) // 4]) if len(chords) else 2.0)
+    detail = min(2 * flatness, chords.item(len(chords) // 4) if len(chords) else 2.0)
     return PenPath(line, pen_downs, detail, drifted, order.index.repeat(repeats), closed_plans, params)
 
 
@@ -111,7 +113,7 @@ def stretch_outline(points: Points, half_size: complex, factor: float, mirrored:
     return stretched, complex(scale_y * factor * half_size.real, scale_y * half_size.imag)
 
 
-def displace_corners(points: Points, strokes: Strokes, half_size: complex, level: float, noise: Points) -> Points:
+def displace_corners(points: Points, strokes: Strokes, half_size: complex, level: float, noise: Floats) -> Points:
     """Move every corner by a random amount; edges follow linearly, so that straight edges stay straight.
 
     Args:
@@ -119,23 +121,23 @@ def displace_corners(points: Points, strokes: Strokes, half_size: complex, level
         strokes: The outline, for its edges and corners.
         half_size: Half the box of `points`. Along the short side of a flat shape, corners move less.
         level: Standard deviation of the displacement.
-        noise: (E + S,), standard normal in both parts, one for each corner or free end.
+        noise: (2, E + S), standard normal, along x and along y for each corner or free end.
     """
     if level == 0:
         return points
-    moves = level * (
-        min(half_size.real, 3 * half_size.imag) * noise.real.clip(-2.2, 2.2)
-        + 1j * min(half_size.imag, 3 * half_size.real) * noise.imag.clip(-2.2, 2.2)
-    )
+    along_x, along_y = noise.clip(-2.2, 2.2)
+    width, height = half_size.real, half_size.imag
+    moves = level * min(width, 3 * height) * along_x + 1j * level * min(height, 3 * width) * along_y
     edge_count = len(strokes.edge_first)
     chords = np.abs(points[strokes.edge_last] - points[strokes.edge_first])
     moves[:edge_count] *= strokes.has_corner * np.minimum(1.0, chords)
     change = moves[strokes.next_edge] - moves[:edge_count]
-    return points + moves[strokes.edge_index] + change[strokes.edge_index] * strokes.edge_time
+    moved: Points = points + moves[strokes.edge_index] + change[strokes.edge_index] * strokes.edge_time
+    return moved
 
 
 def bow_edges(
-    points: Points, strokes: Strokes, half_size: complex, level: float, pinch: float, single: Floats, double: Floats
+    points: Points, strokes: Strokes, half_size: complex, level: float, pinch: float, noise: Floats
 ) -> Points:
     """Let edges rise or sag between their ends, some in an S; the ends stay.
 
@@ -145,23 +147,26 @@ def bow_edges(
         half_size: Half the box of `points`.
         level: Standard deviation of the rise, in lengths of the edge.
         pinch: Rise outward that all edges share: a wrist turns round its elbow, so edges may err alike.
-        single: (E,), standard normal: the rise of a single arc.
-        double: (E,), standard normal: the rise of an S.
+        noise: (2, E), standard normal: the rise of a single arc, and that of an S.
     """
     if level == 0 and pinch == 0:
         return points
-    start, stop = points[strokes.edge_first], points[strokes.edge_last]
-    chord = stop - start
-    length = np.abs(chord)
-    normal = -1j * chord / np.maximum(length, 1e-9)  # to the left of the direction of drawing, as seen on the page
-    depth = 2 * (np.abs(normal.real) * half_size.real + np.abs(normal.imag) * half_size.imag)
-    outward = np.sign((normal * (start + stop).conj()).real)
-    scale = normal * np.minimum(length, depth)  # no edge rises higher than the shape is deep
-    arc = scale * (level * single + pinch * outward).clip(-0.25, 0.25)
-    s_curve = scale * (0.4 * level * double).clip(-0.1, 0.1)
-    t = strokes.edge_time
-    rise = 4 * t * (1 - t)
-    bowed: Points = points + rise * (arc[strokes.edge_index] + s_curve[strokes.edge_index] * (2 - 4 * t))
+    arcs, s_curves = [], []
+    ends = points[strokes.edge_first].tolist(), points[strokes.edge_last].tolist()
+    for start, stop, single, double in zip(*ends, *noise.tolist(), strict=True):
+        length = max(abs(stop - start), 1e-9)
+        normal = -1j * (stop - start) / length  # to the left of the direction of drawing, as seen on the page
+        depth = 2 * (abs(normal.real) * half_size.real + abs(normal.imag) * half_size.imag)
+        unit = normal * min(length, depth)  # no edge rises higher than the shape is deep
+        clockwise = (stop * start.conjugate()).imag  # around the middle, where outward is to the left
+        outward = math.copysign(pinch, pinch * clockwise) if clockwise else 0.0
+        arcs.append(unit * max(-0.25, min(0.25, level * single + outward)))
+        s_curves.append(unit * max(-0.1, min(0.1, 0.4 * level * double)))
+    bowed: Points = (
+        points
+        + strokes.arc * np.array(arcs)[strokes.edge_index]
+        + strokes.s_curve * np.array(s_curves)[strokes.edge_index]
+    )
     return bowed
 
 

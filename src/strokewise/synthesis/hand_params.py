@@ -30,7 +30,7 @@ At imprecision 1, random test paintings were named by eye without their labels: 
 200; 180 of 200 before distortions were limited and gaps spared the corners (2026-11-26)."""
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: that would take three times as long to create, for every painting
 class HandParams:
     """How one painting is drawn; every field is a column of the data set, and its text is on the dataset card.
 
@@ -185,7 +185,9 @@ def _limit_distortion(distortions: dict[str, float]) -> dict[str, float]:
     """Scale all distortions down where their sum, in shares of their limits, exceeds `MAX_TOTAL_DISTORTION`."""
     distortions = {name: _clamp(value, MAX_DISTORTIONS[name]) for name, value in distortions.items()}
     total = sum(abs(value) / MAX_DISTORTIONS[name] for name, value in distortions.items())
-    return {name: value * min(1.0, MAX_TOTAL_DISTORTION / total) for name, value in distortions.items()}
+    if total <= MAX_TOTAL_DISTORTION:
+        return distortions
+    return {name: value * (MAX_TOTAL_DISTORTION / total) for name, value in distortions.items()}
 
 
 def _clamp(value: float, limit: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from strokewise.synthesis.filling import draw_filling
 from strokewise.synthesis.ink_params import InkParams
-from strokewise.synthesis.pen import FixedPoints, Image, draw_polyline, to_fixed_point
+from strokewise.synthesis.pen import FixedPoints, Image, draw_polyline, simplify, to_fixed_point
 from strokewise.synthesis.strokes import Indices, Points, unit_steps
 from strokewise.synthesis.surroundings import draw_surroundings
 
@@ -45,11 +45,17 @@ def draw_ink(
     line = line * scale + shift
     max_pen = max(1.0, 0.2 * scale * detail)
     pen = min(params.pen * max(width, height), max_pen)
-    runs = [line[a:b] for a, b in pairwise([0, *pen_downs.tolist(), len(line)])]
     mask = np.zeros((canvas, canvas), dtype=np.uint8)
     if params.outlined:
-        for run in break_strokes(runs, params.breaks, rng) if params.breaks else runs:
-            draw_stroke(mask, to_fixed_point(run), pen, params.pressure, rng)
+        bounds = [0, *pen_downs.tolist(), len(line)]
+        if params.breaks:
+            pieces = break_strokes([line[a:b] for a, b in pairwise(bounds)], params.breaks, rng)
+            runs = [to_fixed_point(piece) for piece in pieces]
+        else:
+            points = to_fixed_point(line)
+            runs = [points[a:b] for a, b in pairwise(bounds)]
+        for run in runs:
+            draw_stroke(mask, simplify(run), pen, params.pressure, rng)
     if params.bleeding and pen * params.bleeding > 0.3:
         mask = bleed(mask, params.bleeding * pen)
     if areas:
@@ -62,9 +68,9 @@ def draw_ink(
 
 def place_on_canvas(line: Points, params: InkParams, canvas: int) -> tuple[float, complex, tuple[float, float]]:
     """Scale and shift that put a line (Q,) on the canvas as `params` says; its width and height there in pixels."""
-    x, y = line.real, line.imag
-    left, top = float(x.min()), float(y.min())
-    width, height = float(x.max()) - left, float(y.max()) - top
+    xy = np.array([line.real, line.imag])
+    (left, top), (right, bottom) = xy.min(axis=1).tolist(), xy.max(axis=1).tolist()
+    width, height = right - left, bottom - top
     longest = max(width, height, 1e-9)
     widest_pen = params.pen * (1 + params.pressure)  # as a share of the longest side
     max_scale = (canvas - 2 * CANVAS_MARGIN) / (1 + widest_pen) / longest
@@ -95,12 +101,12 @@ def break_strokes(runs: list[Points], count: int, rng: np.random.Generator) -> l
     pieces = []
     for run in runs:
         centres, half_gaps = rng.uniform(0.1, 0.9, count), rng.uniform(0.01, 0.05, count)
-        lengths = np.concatenate([[0.0], np.abs(np.diff(run)).cumsum()])
+        lengths = np.zeros(len(run))
+        np.abs(run[1:] - run[:-1]).cumsum(out=lengths[1:])
         run = np.interp(lengths[-1] * unit_steps(100), lengths, run)
-        inked = (np.abs(unit_steps(100)[:, None] - centres) > half_gaps).all(axis=1)
-        cuts = np.flatnonzero(np.diff(inked)) + 1
-        parts = zip(np.split(run, cuts), np.split(inked, cuts), strict=True)
-        pieces += [part for part, part_inked in parts if part_inked[0] and len(part) > 1]
+        inked = np.asarray((np.abs(unit_steps(100)[:, None] - centres) > half_gaps).all(axis=1))
+        cuts = [0, *((inked[1:] != inked[:-1]).nonzero()[0] + 1).tolist(), len(run)]
+        pieces += [run[a:b] for a, b in zip(cuts[::2], cuts[1::2], strict=True) if b - a > 1]  # gaps lie between
     return pieces
 
 

@@ -31,7 +31,7 @@ INK_UNIFORMS = 5  # numbers for what matters most, which the caller may stratify
 INK_DRAWS = 45  # numbers drawn for everything else
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: that would take three times as long to create, for every painting
 class InkParams:
     """How one painting is inked. Every field is a column of the data set, and its text is on the data set's card."""
 

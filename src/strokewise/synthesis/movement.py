@@ -10,10 +10,11 @@ import math
 from functools import lru_cache
 from itertools import pairwise
 
+import cv2
 import numpy as np
 
 from strokewise.synthesis.hand_params import HandParams
-from strokewise.synthesis.strokes import Floats, Indices, Points, unit_steps
+from strokewise.synthesis.strokes import Indices, Points, unit_steps
 from strokewise.synthesis.writing_order import WritingOrder
 
 DRIFT_WAVES = 4  # slow drift has 1 to this many half-waves along a drawing
@@ -74,16 +75,21 @@ def extend_ends(line: Points, order: WritingOrder, params: HandParams, care: flo
     extended = line.copy()
     distance = np.zeros(len(line))
     np.abs(line[1:] - line[:-1]).cumsum(out=distance[1:])
-    lifted = order.lifted.tolist()
-    for k, (a, b) in enumerate(pairwise(order.starts.tolist())):
+    lifted = order.lifted
+    for k, (a, b) in enumerate(pairwise(order.starts)):
+        if not (params.loops or lifted[k] or lifted[k + 1]):
+            continue
         quarter = (b - a - 1) // 4 + (b - a > 1)
-        start, after_start, before_stop, stop = line[a:b][[0, quarter, -1 - quarter, -1]].tolist()
-        length = float(distance[b - 1] - distance[a]) + 1e-9
+        start, after_start = line.item(a), line.item(a + quarter)
+        before_stop, stop = line.item(b - 1 - quarter), line.item(b - 1)
+        length = distance.item(b - 1) - distance.item(a) + 1e-9
         curved = abs(stop - start) < 0.97 * length
         most = 0.08 + 0.6 * length
         least = (-0.05 if curved else -0.2) * length  # a curve pulled back further would be a spiral
-        weights = _end_weights(b - a, curved)
-        for end, outward, ramp in ((0, start - after_start, weights[::-1]), (1, stop - before_stop, weights)):
+        piece = extended[a:b]
+        for end, outward in ((0, start - after_start), (1, stop - before_stop)):
+            if not (params.loops or lifted[k + end]):
+                continue
             outward /= abs(outward) + 1e-9
             n = noise_b[end][k]
             if lifted[k + end]:
@@ -93,7 +99,7 @@ def extend_ends(line: Points, order: WritingOrder, params: HandParams, care: flo
             shift = outward * min(max(care * reach * math.sqrt(length), least), most)
             if params.flight and lifted[k + end] and noise_c[end][k] > -0.2:  # straight edges keep their direction
                 shift += min(care * params.flight, 0.7 * length) * outward * cmath.exp(0.7j * n * curved)
-            extended[a:b] += shift * ramp
+            piece += shift * _end_weights(b - a, end, curved)
     return extended
 
 
@@ -109,25 +115,34 @@ def smooth_corners(
         The path (Q',), longer than `line`, where in it each run but the first begins, and how often each point of
         `line` (Q,) stands in it.
     """
-    radius = int(np.ceil(3 * width)) if width > 0.1 else 0
-    rests = rng.random(len(order.starts))
-    repeats = np.ones(len(line), dtype=np.intp)
-    repeats[order.starts[1:-1]] += (rests[1:-1] ** 2 * 4 * width).astype(np.intp)
-    run_bounds = order.starts[order.lifted]
+    radius = math.ceil(3 * width) if width > 0.1 else 0
+    rests = rng.random(len(order.starts)).tolist()
     hold = 1 + max(radius, HOOK_POINTS)
-    repeats[run_bounds[:-1]] = hold
-    repeats[run_bounds[1:] - 1] = hold
+    repeats = np.ones(len(line), dtype=np.intp)
+    for start, lifted, rest in zip(order.starts[:-1], order.lifted, rests, strict=False):
+        if lifted:
+            repeats[max(0, start - 1) : start + 1] = hold  # where a run ends and the next begins
+        else:
+            repeats[start] += int(rest**2 * 4 * width)
+    repeats[-1] = hold
     line = line.repeat(repeats)
-    pen_downs = repeats.cumsum()[run_bounds[1:-1] - 1]
-    if radius:
-        kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / width) ** 2)
+    run_starts = [start for start, lifted in zip(order.starts[1:-1], order.lifted[1:-1], strict=True) if lifted]
+    pen_downs = repeats.cumsum()[np.array(run_starts, dtype=np.intp) - 1]
+    if radius and not run_starts:
+        line = _low_pass(line, width, radius)
+    elif radius:
         jumps = np.zeros_like(line)
         jumps[pen_downs] = line[pen_downs] - line[pen_downs - 1]
         jumps = jumps.cumsum()
-        line = line - jumps  # with the jumps between runs taken out, one convolution smooths all runs
-        line = np.convolve(np.concatenate([line[:1].repeat(radius), line, line[-1:].repeat(radius)]), kernel, "valid")
-        line = line / kernel.sum() + jumps
+        line = _low_pass(line - jumps, width, radius) + jumps  # without its jumps, all runs are smoothed in one go
     return line, pen_downs, repeats
+
+
+def _low_pass(line: Points, width: float, radius: int) -> Points:
+    """Convolve a path (Q,) with a Gaussian; it stands still before its first point and after its last."""
+    row = line.view(np.float64).reshape(1, -1, 2)  # to OpenCV a picture of one row, x and y its channels
+    smooth = cv2.GaussianBlur(row, (2 * radius + 1, 1), width, borderType=cv2.BORDER_REPLICATE)
+    return smooth.view(np.complex128).ravel()
 
 
 def add_hooks(line: Points, pen_downs: Indices, size: float, rng: np.random.Generator) -> Points:
@@ -191,9 +206,13 @@ def record_pointer(line: Points, pen_downs: Indices, grid: float, reports: float
 
 
 @lru_cache(maxsize=1024)
-def _end_weights(count: int, curved: bool) -> Floats:
-    """(count,) the share of the last point's shift that each point takes: on a curve, only those near the end move."""
-    return unit_steps(count) ** (6 if curved else 1)
+def _end_weights(count: int, end: int, curved: bool) -> Points:
+    """(count,) the share that each point takes of the shift of the first point (`end` 0) or the last (1).
+
+    On a curve, only those near the end move. Complex, as what it is multiplied by: that saves a conversion.
+    """
+    weights = (unit_steps(count) ** (6 if curved else 1)).astype(np.complex128)
+    return weights if end else weights[::-1]
 
 
 @lru_cache(maxsize=1)

@@ -56,7 +56,7 @@ class Outline:
     """The same as an SVG of one simple path, with `data-fit`, `data-mirror` and `data-points`: see `plain_svg`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """All shapes with their outlines; the index of a shape is its label."""
 

@@ -4,8 +4,9 @@ The frame of an outline: x right, y down, bounding box centred on 0, longest sid
 split at its corners into edges. The points of an edge include both ends and are spaced evenly in time.
 """
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +43,16 @@ class Strokes:
     """(S) the first edge of each stroke, the edge after its last, and whether the stroke is closed."""
     is_corner: Booleans
     """(P,) whether an edge begins there at a corner or a free end."""
+
+    @cached_property
+    def arc(self) -> Floats:
+        """(P,) the height of a parabola over each edge: 0 at its ends, 1 in its middle."""
+        return 4 * self.edge_time * (1 - self.edge_time)
+
+    @cached_property
+    def s_curve(self) -> Floats:
+        """(P,) the height of an S over each edge: 0 at its ends and in its middle, to one side before it."""
+        return self.arc * (2 - 4 * self.edge_time)
 
 
 EdgeList = tuple[list[Points], bool, bool]
@@ -95,7 +106,7 @@ def unit_steps(count: int) -> Floats:
 
 def polyline_length(line: Points) -> float:
     """The length of a polyline (n,)."""
-    return float(np.abs(np.diff(line)).sum())
+    return float(np.abs(line[1:] - line[:-1]).sum())
 
 
 def drop_repeated_points(line: Points) -> Points:
@@ -103,8 +114,8 @@ def drop_repeated_points(line: Points) -> Points:
     if len(line) < 2:
         return line
     tolerance = 1e-6 * float(np.abs(line - line[0]).max())
-    keep: Booleans = np.abs(np.diff(line, prepend=np.inf)) > tolerance
-    return line[keep]
+    keep = np.abs(line[1:] - line[:-1]) > tolerance
+    return line if keep.all() else line[np.append(True, keep)]
 
 
 def split_at_corners(line: Points, closed: bool, sharp_deg: float = 25.0) -> EdgeList:
@@ -113,10 +124,10 @@ def split_at_corners(line: Points, closed: bool, sharp_deg: float = 25.0) -> Edg
     A corner is where the direction changes by more than `sharp_deg` between neighbouring segments, so the segments of a
     curve must turn by less. A closed polyline ends with its first point; its first edge begins at a corner, if any.
     """
-    segments = np.diff(line)
+    segments = line[1:] - line[:-1]
     following = np.append(segments[1:], segments[0] if closed else segments[-1])
     turning = np.abs(np.angle(following / segments))  # turning[i] is at point i + 1
-    corners = np.flatnonzero(turning > np.radians(sharp_deg)) + 1
+    corners = (turning > math.radians(sharp_deg)).nonzero()[0] + 1
     has_corner = bool(len(corners)) or not closed
     if closed and len(corners):
         line = np.concatenate([line[corners[0] : -1], line[: corners[0] + 1]])

@@ -7,7 +7,7 @@ import numpy as np
 
 from strokewise.synthesis.distractor_primitives import letters
 from strokewise.synthesis.ink_params import InkParams
-from strokewise.synthesis.pen import Image, draw_polyline, to_fixed_point
+from strokewise.synthesis.pen import Image, draw_line
 from strokewise.synthesis.strokes import Floats, Points, unit_steps
 
 
@@ -42,7 +42,7 @@ def _draw_stray(mask: Image, low: Floats, high: Floats, pen: float, rng: np.rand
     if distance > 2 * pen:
         start = complex(*position)
         tip = start + rng.random() * min(distance - pen, 0.05 * len(mask)) * np.exp(1j * angle)
-        draw_polyline(mask, to_fixed_point(np.array([start, tip])), pen)
+        draw_line(mask, np.array([start, tip]), pen)
 
 
 def _draw_neighbour(mask: Image, low: Floats, high: Floats, pen: float, rng: np.random.Generator) -> None:
@@ -54,7 +54,7 @@ def _draw_neighbour(mask: Image, low: Floats, high: Floats, pen: float, rng: np.
         depth = gaps[side] * np.array([-0.1, 0.8 * u[0], 0.8 * u[1], -0.1])
         along = canvas * (u[2] * 0.7 + 0.3 * np.linspace(0, u[3], 4))
         depth = canvas - depth if side > 1 else depth
-        draw_polyline(mask, to_fixed_point(depth + 1j * along if side % 2 == 0 else along + 1j * depth), pen)
+        draw_line(mask, depth + 1j * along if side % 2 == 0 else along + 1j * depth, pen)
 
 
 def _draw_connector(mask: Image, line: Points, pen: float, rng: np.random.Generator) -> None:
@@ -71,11 +71,11 @@ def _draw_connector(mask: Image, line: Points, pen: float, rng: np.random.Genera
     t = unit_steps(8)
     path = start + way * length * (t + 1j * rng.normal(0.0, 0.05) * t * (1 - t))
     width = pen * rng.uniform(0.5, 1.0)
-    draw_polyline(mask, to_fixed_point(path), width)
+    draw_line(mask, path, width)
     if rng.random() < 0.35:  # an arrow that arrives here
         size = rng.uniform(0.04, 0.1) * len(mask)
         wings = start + size * way * np.exp(1j * np.array([0.5, 0.0, -0.5])) * np.array([1, 0, 1])
-        draw_polyline(mask, to_fixed_point(wings), width)
+        draw_line(mask, wings, width)
 
 
 def _draw_writing(mask: Image, low: Floats, high: Floats, pen: float, rng: np.random.Generator) -> None:
@@ -97,5 +97,5 @@ def _draw_writing(mask: Image, low: Floats, high: Floats, pen: float, rng: np.ra
         else:
             corner = complex(place, low[1] - near - size if side == 1 else high[1] + near)
         for stroke in strokes:
-            draw_polyline(mask, to_fixed_point(corner + scale * stroke), max(1.0, 0.5 * pen))
+            draw_line(mask, corner + scale * stroke, max(1.0, 0.5 * pen))
         place += size * 1.2

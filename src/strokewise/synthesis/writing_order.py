@@ -4,11 +4,12 @@ Strokes, HandParams → WritingOrder (indices into the outline's points)
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from strokewise.synthesis.hand_params import HandParams
-from strokewise.synthesis.strokes import Booleans, Floats, Indices, Strokes
+from strokewise.synthesis.strokes import Floats, Indices, Strokes
 
 MIN_RETRACE_SHARE = 0.2  # minimum share of an open stroke that is retraced; `closing` up to this retraces nothing
 
@@ -19,24 +20,27 @@ class WritingOrder:
 
     index: Indices
     """(Q,) into the outline's points."""
-    starts: Indices
-    """(K + 1,) where each piece begins; the last entry is Q."""
-    lifted: Booleans
-    """(K + 1,) whether the pen is lifted before each piece; True at both ends."""
+    starts: list[int]
+    """(K + 1) where each piece begins; the last entry is Q."""
+    lifted: list[bool]
+    """(K + 1) whether the pen is lifted before each piece; True at both ends."""
     rounds: Floats
     """(Q,) how often the pen has gone over the whole stroke before it passes each point; grows along each stroke."""
 
 
 def order_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator) -> WritingOrder:
     """Decide where each stroke begins, its direction, where the pen is lifted, and what is left out or drawn twice."""
-    routes, starts, lifted, rounds = [], [], [], []
+    routes: list[Indices] = []
+    starts: list[int] = []
+    lifted: list[bool] = []
+    rounds: list[Floats] = []
     lifting = 0.0 if params.rounds else params.lifting
     count = 0
     for first_edge, stop_edge, closed in strokes.spans:
         u = rng.random((2 + params.rounds) * (stop_edge - first_edge)).tolist()
         a, b = int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1
         route = _closed_route(strokes, first_edge, stop_edge, params) if closed else np.arange(a, b)
-        breaks = (np.flatnonzero(strokes.is_corner[route[1:]]) + 1).tolist()
+        breaks = (strokes.is_corner[route[1:]].nonzero()[0] + 1).tolist()
         if not closed and params.closing > MIN_RETRACE_SHARE:  # draw a part of it again, backwards from its end
             retraced = route[: -1 - min(b - a, round(params.closing * (b - a))) : -1]
             breaks += [b - a, *(np.flatnonzero(strokes.is_corner[retraced[:-1]]) + b - a + 1).tolist()]
@@ -52,7 +56,7 @@ def order_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator
         count += len(route)
         rounds.append(np.arange(len(route)) / (b - a))
     index = np.concatenate(routes) if len(routes) > 1 else routes[0]
-    return WritingOrder(index, np.array([*starts, count]), np.array([*lifted, True]), np.concatenate(rounds))
+    return WritingOrder(index, [*starts, count], [*lifted, True], np.concatenate(rounds))
 
 
 def _closed_route(strokes: Strokes, first_edge: int, stop_edge: int, params: HandParams) -> Indices:
@@ -69,4 +73,13 @@ def _closed_route(strokes: Strokes, first_edge: int, stop_edge: int, params: Han
             offset = max(offset, int(strokes.edge_first[strokes.edge_index[a + offset]]) - a - extra)
     else:
         offset = int(strokes.edge_first[first_edge + int(params.start * (stop_edge - first_edge))]) - a
-    return a + (offset + np.arange((1 + params.rounds) * (b - a) + extra)) % (b - a)
+    count = (1 + params.rounds) * (b - a) + extra
+    return _cycle(a, b, 3 + params.rounds)[offset : offset + count]
+
+
+@lru_cache(maxsize=1024)
+def _cycle(a: int, b: int, times: int) -> Indices:
+    """The integers from a to b - 1, again and again; cached, so the array is read-only."""
+    indices = np.tile(np.arange(a, b), times)
+    indices.flags.writeable = False
+    return indices
