@@ -17,7 +17,7 @@ NO_RUNS = np.array([], dtype=np.intp)
 
 def test_undershoot_of_a_curve_is_limited() -> None:
     line = np.exp(2j * np.pi * np.linspace(0, 1, 73))
-    order = WritingOrder(np.arange(73), [0, 73], [True, True], np.arange(73) / 73)
+    order = WritingOrder(np.arange(73), [0, 73], [True, True], [(73, 73)])
     direction = line[-1] - line[-1 - 19]  # over the last quarter
     direction /= abs(direction)
     overshoots = []

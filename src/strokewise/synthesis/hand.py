@@ -16,6 +16,7 @@ hardly longer than short ones (Viviani and Terzuolo 1982); physiological tremor 
 where a simple model suffices (Taranta et al. 2016, stochastic resampling).
 """
 
+import cmath
 import math
 from dataclasses import dataclass
 
@@ -78,7 +79,8 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     line = movement.separate_rounds(planned, order, half_size, care, params, rng)
     line = movement.extend_ends(movement.curl_ends(line, order, params), order, params, care**2, rng)
     if not all(closed for _, _, closed in strokes.spans):  # an open line has no corner to miss: it ends where it ends
-        is_open = np.repeat([not closed for _, _, closed in strokes.spans], _stroke_lengths(strokes))[order.index]
+        lengths = [b - a for a, b in strokes.stroke_bounds]
+        is_open = np.repeat([not closed for _, _, closed in strokes.spans], lengths)[order.index]
         planned = np.where(is_open, line, planned)
     flatness = min(half_size.real, half_size.imag)
     # in a flat shape the same rounding would take all of a short edge
@@ -89,17 +91,12 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     drifted = planned.repeat(repeats) + (line - steady)
     line = apply_transform(movement.add_tremor(line, params.tremor, rng), params)
     line, pen_downs = movement.record_pointer(line, pen_downs, params.grid, params.reports)
-    closed_plans = [
-        plan[strokes.edge_first[a] : strokes.edge_last[b - 1] + 1] for a, b, closed in strokes.spans if closed
-    ]
-    chords = np.sort(np.abs(plan[strokes.edge_last] - plan[strokes.edge_first])[strokes.has_corner])
+    bounds = zip(strokes.stroke_bounds, strokes.spans, strict=True)
+    closed_plans = [plan[a:b] for (a, b), (_, _, closed) in bounds if closed]
+    chords = np.abs(plan[strokes.edge_last] - plan[strokes.edge_first])[strokes.has_corner]
+    chords.sort()
     detail = min(2 * flatness, chords.item(len(chords) // 4) if len(chords) else 2.0)
     return PenPath(line, pen_downs, detail, drifted, order.index.repeat(repeats), closed_plans, params)
-
-
-def _stroke_lengths(strokes: Strokes) -> list[int]:
-    """How many points each stroke has."""
-    return [int(strokes.edge_last[stop - 1] - strokes.edge_first[first]) + 1 for first, stop, _ in strokes.spans]
 
 
 # --- the plan: the outline that the hand intends to draw
@@ -125,9 +122,10 @@ def displace_corners(points: Points, strokes: Strokes, half_size: complex, level
     """
     if level == 0:
         return points
-    along_x, along_y = noise.clip(-2.2, 2.2)
-    width, height = half_size.real, half_size.imag
-    moves = level * min(width, 3 * height) * along_x + 1j * level * min(height, 3 * width) * along_y
+    reach_x = level * min(half_size.real, 3 * half_size.imag)
+    reach_y = level * min(half_size.imag, 3 * half_size.real)
+    x, y = noise.clip(-2.2, 2.2)
+    moves = reach_x * x + (1j * reach_y) * y
     edge_count = len(strokes.edge_first)
     chords = np.abs(points[strokes.edge_last] - points[strokes.edge_first])
     moves[:edge_count] *= strokes.has_corner * np.minimum(1.0, chords)
@@ -183,14 +181,14 @@ def dent_curves(
         dent: Depth of one dent as a share of the radius; negative for a bulge.
         rng: Places them.
     """
-    smooth = [span[:2] for span in strokes.spans if span[2] and not strokes.has_corner[span[0]]]
+    bounds = zip(strokes.stroke_bounds, strokes.spans, strict=True)
+    smooth = [slice(a, b) for (a, b), (edge, _, closed) in bounds if closed and not strokes.has_corner[edge]]
     if not smooth or (lumps == 0 and dent == 0):
         return points
     dented = points.copy()
-    for first_edge, stop_edge in smooth:
+    for part in smooth:
         amounts = rng.standard_normal(len(LUMP_MODES)) * (lumps * LUMP_SHARES)
         phases, (place, width) = rng.random(len(LUMP_MODES)), rng.random(2).tolist()
-        part = slice(int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1)
         angle = np.arctan2(points[part].imag / half_size.imag, points[part].real / half_size.real)
         change = np.cos(angle[:, None] * LUMP_MODES + 2 * np.pi * phases) @ amounts
         if dent:
@@ -205,9 +203,11 @@ def dent_curves(
 
 def apply_transform(points: Points, params: HandParams) -> Points:
     """Shear, project (perspective) and rotate the drawing as a whole."""
-    if params.slant or params.climb:
-        points = points + params.slant * points.imag + 1j * params.climb * points.real
+    scale: complex | Points = cmath.exp(1j * math.radians(params.turn))
+    if params.slant or params.climb:  # with a + a.conj() twice the real part, x + slant y and y + climb x become this
+        own, mirrored = 1 + 0.5j * (params.climb - params.slant), 0.5j * (params.climb + params.slant)
+        points = own * points + mirrored * points.conj()
     if params.perspective_x or params.perspective_y:
-        depth = 1.0 + params.perspective_x * points.real + params.perspective_y * points.imag
-        points = points / np.maximum(0.4, depth)
-    return points * np.exp(1j * np.radians(params.turn)) if params.turn else points
+        depth = 1.0 + (complex(params.perspective_x, -params.perspective_y) * points).real
+        scale = scale / np.maximum(0.4, depth)
+    return points * scale

@@ -13,7 +13,7 @@ import numpy as np
 from strokewise.synthesis.filling import draw_filling
 from strokewise.synthesis.ink_params import InkParams
 from strokewise.synthesis.pen import FixedPoints, Image, draw_polyline, simplify, to_fixed_point
-from strokewise.synthesis.strokes import Indices, Points, unit_steps
+from strokewise.synthesis.strokes import Indices, Points, bounding_box, unit_steps
 from strokewise.synthesis.surroundings import draw_surroundings
 
 CANVAS_MARGIN = 2.0  # pixels between the ink and the edge of the canvas
@@ -68,8 +68,7 @@ def draw_ink(
 
 def place_on_canvas(line: Points, params: InkParams, canvas: int) -> tuple[float, complex, tuple[float, float]]:
     """Scale and shift that put a line (Q,) on the canvas as `params` says; its width and height there in pixels."""
-    xy = np.array([line.real, line.imag])
-    (left, top), (right, bottom) = xy.min(axis=1).tolist(), xy.max(axis=1).tolist()
+    left, top, right, bottom = bounding_box(line)
     width, height = right - left, bottom - top
     longest = max(width, height, 1e-9)
     widest_pen = params.pen * (1 + params.pressure)  # as a share of the longest side
@@ -91,7 +90,7 @@ def draw_stroke(mask: Image, run: FixedPoints, pen: float, pressure: float, rng:
     phase, waves = rng.random(2).tolist()
     swell = np.sin(2 * np.pi * (phase + (0.5 + waves) * unit_steps(len(run) - 1)))
     widths = np.rint(pen * (1 + pressure * swell))
-    cuts = [0, *(np.flatnonzero(widths[1:] != widths[:-1]) + 1).tolist(), len(widths)]
+    cuts = [0, *((widths[1:] != widths[:-1]).nonzero()[0] + 1).tolist(), len(widths)]
     for a, b in pairwise(cuts):
         draw_polyline(mask, run[a : b + 1], float(widths[a]))
 

@@ -35,8 +35,9 @@ def separate_rounds(
     knots = np.arange(2 * params.rounds + 6) / 2
     shift, squeeze = rng.standard_normal((2, 2 * len(knots))).view(np.complex128) * (care * params.apart)
     shift[:1], squeeze[:1] = 0, 0
-    x = 1 + np.interp(order.rounds, knots, squeeze.real) - params.spiral * order.rounds
-    y = 1 + np.interp(order.rounds, knots, squeeze.imag) - params.spiral * order.rounds
+    size = 1 - params.spiral * order.rounds
+    squeezed = np.interp(order.rounds, knots, squeeze)
+    x, y = size + squeezed.real, size + squeezed.imag
     middle = line.mean()
     away = line - middle
     apart = away.real * x.clip(0.1, 1.4) + 1j * away.imag * y.clip(0.1, 1.4)
@@ -54,12 +55,8 @@ def curl_ends(line: Points, order: WritingOrder, params: HandParams) -> Points:
     if params.curl == 0:
         return line
     middle = line.mean()
-    remaining = np.zeros(len(line))
-    ends = np.flatnonzero(np.diff(order.rounds, append=0) <= 0)
-    for a, b in pairwise([0, *(ends + 1).tolist()]):
-        remaining[a:b] = order.rounds[b - 1] - order.rounds[a:b]
     length = 0.25 + max(0.0, params.closing)
-    curled: Points = middle + (line - middle) * (1 - params.curl * (1 - remaining / length).clip(0) ** 1.5)
+    curled: Points = middle + (line - middle) * (1 - params.curl * (1 - order.remaining / length).clip(0) ** 1.5)
     return curled
 
 
@@ -127,10 +124,10 @@ def smooth_corners(
     repeats[-1] = hold
     line = line.repeat(repeats)
     run_starts = [start for start, lifted in zip(order.starts[1:-1], order.lifted[1:-1], strict=True) if lifted]
-    pen_downs = repeats.cumsum()[np.array(run_starts, dtype=np.intp) - 1]
-    if radius and not run_starts:
-        line = _low_pass(line, width, radius)
-    elif radius:
+    if not run_starts:
+        return _low_pass(line, width, radius) if radius else line, np.zeros(0, dtype=np.intp)
+    pen_downs = repeats.cumsum()[np.array(run_starts) - 1]
+    if radius:
         jumps = np.zeros_like(line)
         jumps[pen_downs] = line[pen_downs] - line[pen_downs - 1]
         jumps = jumps.cumsum()
@@ -192,11 +189,13 @@ def record_pointer(line: Points, pen_downs: Indices, grid: float, reports: float
     if grid == 0 and reports == 0:
         return line, pen_downs
     runs = []
-    for run in np.split(line, pen_downs):
+    for a, b in pairwise([0, *pen_downs.tolist(), len(line)]):
+        run = line[a:b]
         lengths = np.zeros(len(run))
-        np.abs(np.diff(run)).cumsum(out=lengths[1:])
-        step = max(reports, grid / 2)
-        places = np.append(np.arange(0.0, lengths[-1], step), lengths[-1])
+        np.abs(run[1:] - run[:-1]).cumsum(out=lengths[1:])
+        step, length = max(reports, grid / 2), lengths.item(-1)
+        places = np.arange(math.ceil(length / step) + 1) * step
+        places[-1] = length
         run = np.interp(places, lengths, run)
         if grid:
             run = np.rint(run.real / grid) * grid + 1j * np.rint(run.imag / grid) * grid

@@ -7,7 +7,7 @@ split at its corners into edges. The points of an edge include both ends and are
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,11 @@ class Strokes:
     """(P,) whether an edge begins there at a corner or a free end."""
 
     @cached_property
+    def stroke_bounds(self) -> list[tuple[int, int]]:
+        """(S) the first point of each stroke, and the point after its last."""
+        return [(int(self.edge_first[a]), int(self.edge_last[b - 1]) + 1) for a, b, _ in self.spans]
+
+    @cached_property
     def arc(self) -> Floats:
         """(P,) the height of a parabola over each edge: 0 at its ends, 1 in its middle."""
         return 4 * self.edge_time * (1 - self.edge_time)
@@ -66,11 +71,11 @@ def assemble_strokes(pieces: list[EdgeList]) -> Strokes:
     ends = np.cumsum(counts)
     first = ends - counts
     points, half_size = normalise_frame(np.concatenate(edges))
-    bounds = np.cumsum([0, *(len(stroke) for stroke, _, _ in pieces)]).tolist()
+    bounds = list(accumulate((len(stroke) for stroke, _, _ in pieces), initial=0))
     next_edge = np.arange(1, len(edges) + 1)
     for number, (_, closed, _) in enumerate(pieces):
         next_edge[bounds[number + 1] - 1] = bounds[number] if closed else len(edges) + number
-    has_corner = np.concatenate([np.full(len(stroke), corners) for stroke, _, corners in pieces])
+    has_corner = np.repeat([corners for _, _, corners in pieces], [len(stroke) for stroke, _, _ in pieces])
     is_corner = np.zeros(len(points), dtype=bool)
     is_corner[first[has_corner]] = True
     return Strokes(
@@ -89,11 +94,17 @@ def assemble_strokes(pieces: list[EdgeList]) -> Strokes:
 
 def normalise_frame(points: Points) -> tuple[Points, complex]:
     """Centre the bounding box of points (n,) on 0 and scale its longest side to 2; also returns half the new box."""
-    x, y = points.real, points.imag
-    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+    left, top, right, bottom = bounding_box(points)
     scale = 2 / max(right - left, bottom - top)
     centre = complex(left + right, top + bottom) / 2
     return (points - centre) * scale, complex(right - left, bottom - top) * scale / 2
+
+
+def bounding_box(points: Points) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of points (n,)."""
+    xy = np.array([points.real, points.imag])
+    (left, top), (right, bottom) = xy.min(axis=1).tolist(), xy.max(axis=1).tolist()
+    return left, top, right, bottom
 
 
 @lru_cache(maxsize=1024)
@@ -102,6 +113,10 @@ def unit_steps(count: int) -> Floats:
     steps = np.linspace(0.0, 1.0, count)
     steps.flags.writeable = False
     return steps
+
+
+STRAIGHT_EDGE = np.array([1 - unit_steps(STRAIGHT_EDGE_POINTS), unit_steps(STRAIGHT_EDGE_POINTS)], np.complex128)
+"""(2, STRAIGHT_EDGE_POINTS) how much of its first and of its last point is in each point; exact at both ends."""
 
 
 def polyline_length(line: Points) -> float:
@@ -143,8 +158,8 @@ def _resample_edge(line: Points) -> Points:
     Terzuolo and Viviani 1983). Here half of the time passes in proportion to length, half in proportion to turning.
     """
     if len(line) == 2:
-        t = unit_steps(STRAIGHT_EDGE_POINTS)
-        return np.asarray(line[0] * (1 - t) + line[1] * t, dtype=np.complex128)  # exact at both ends
+        straight: Points = line @ STRAIGHT_EDGE
+        return straight
     segments = line[1:] - line[:-1]
     turns = np.abs(np.angle(segments[1:] / segments[:-1]))
     total_turn = float(turns.sum())

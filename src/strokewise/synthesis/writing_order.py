@@ -4,7 +4,7 @@ Strokes, HandParams → WritingOrder (indices into the outline's points)
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -24,8 +24,18 @@ class WritingOrder:
     """(K + 1) where each piece begins; the last entry is Q."""
     lifted: list[bool]
     """(K + 1) whether the pen is lifted before each piece; True at both ends."""
-    rounds: Floats
-    """(Q,) how often the pen has gone over the whole stroke before it passes each point; grows along each stroke."""
+    stroke_sizes: list[tuple[int, int]]
+    """(S) how many points of each stroke are drawn, and how many it has."""
+
+    @cached_property
+    def rounds(self) -> Floats:
+        """(Q,) how often the pen has gone over the stroke before it passes each point; grows along each stroke."""
+        return np.concatenate([np.arange(drawn) / size for drawn, size in self.stroke_sizes])
+
+    @cached_property
+    def remaining(self) -> Floats:
+        """(Q,) how often it goes over the stroke after each point; falls to 0 along each stroke."""
+        return np.concatenate([np.arange(drawn)[::-1] / size for drawn, size in self.stroke_sizes])
 
 
 def order_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator) -> WritingOrder:
@@ -33,13 +43,11 @@ def order_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator
     routes: list[Indices] = []
     starts: list[int] = []
     lifted: list[bool] = []
-    rounds: list[Floats] = []
     lifting = 0.0 if params.rounds else params.lifting
     count = 0
-    for first_edge, stop_edge, closed in strokes.spans:
+    for (a, b), (first_edge, stop_edge, closed) in zip(strokes.stroke_bounds, strokes.spans, strict=True):
         u = rng.random((2 + params.rounds) * (stop_edge - first_edge)).tolist()
-        a, b = int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1
-        route = _closed_route(strokes, first_edge, stop_edge, params) if closed else np.arange(a, b)
+        route = _closed_route(strokes, a, b, first_edge, stop_edge, params) if closed else np.arange(a, b)
         breaks = (strokes.is_corner[route[1:]].nonzero()[0] + 1).tolist()
         if not closed and params.closing > MIN_RETRACE_SHARE:  # draw a part of it again, backwards from its end
             retraced = route[: -1 - min(b - a, round(params.closing * (b - a))) : -1]
@@ -51,17 +59,16 @@ def order_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator
         if params.backwards:
             route, breaks = route[::-1], [len(route) - position for position in reversed(breaks)]
         routes.append(route)
-        starts += [count, *(count + position for position in breaks)]
-        lifted += [True, *(value < lifting for value in u[: len(breaks)])]
+        starts += [count, *[count + position for position in breaks]]
+        lifted += [True, *[value < lifting for value in u[: len(breaks)]]]
         count += len(route)
-        rounds.append(np.arange(len(route)) / (b - a))
     index = np.concatenate(routes) if len(routes) > 1 else routes[0]
-    return WritingOrder(index, [*starts, count], [*lifted, True], np.concatenate(rounds))
+    sizes = [(len(route), b - a) for route, (a, b) in zip(routes, strokes.stroke_bounds, strict=True)]
+    return WritingOrder(index, [*starts, count], [*lifted, True], sizes)
 
 
-def _closed_route(strokes: Strokes, first_edge: int, stop_edge: int, params: HandParams) -> Indices:
+def _closed_route(strokes: Strokes, a: int, b: int, first_edge: int, stop_edge: int, params: HandParams) -> Indices:
     """The points of a closed stroke from where the pen begins, some left out or drawn twice at the end."""
-    a, b = int(strokes.edge_first[first_edge]), int(strokes.edge_last[stop_edge - 1]) + 1
     smooth = not strokes.has_corner[first_edge]
     extra = round(params.closing * (b - a)) if params.lifting < 1 or params.rounds or smooth else 0
     if extra < 0 and not smooth:  # a gap takes a part of one edge, and no corner
