@@ -50,7 +50,14 @@ def draw_filling(
 
 
 def filling_lines(polygon: Points, params: InkParams, spacing: float, rng: np.random.Generator) -> list[Points]:
-    """The lines that fill a polygon (n,) as `params` says, `spacing` apart; not clipped to it."""
+    """The lines that fill a polygon, each (m,); not clipped to it.
+
+    Args:
+        polygon: (n,) in pixels.
+        params: Kind, angle, reach and irregularity of the filling.
+        spacing: Between the lines, in pixels.
+        rng: Source of the irregularity.
+    """
     reach, jitter = params.fill_reach, params.fill_jitter
     if params.fill == "spiral":
         return [_spiral(polygon, spacing, reach, jitter, rng)]

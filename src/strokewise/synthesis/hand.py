@@ -27,8 +27,8 @@ from strokewise.synthesis.hand_params import HandParams
 from strokewise.synthesis.strokes import Floats, Indices, Points, Strokes
 from strokewise.synthesis.writing_order import order_strokes
 
-LUMP_MODES = np.arange(2, 7)  # lumps and hollows around a smooth closed stroke
-LUMP_SHARES = (LUMP_MODES - 1) ** -0.8  # of the largest, for each
+LUMP_MODES = np.arange(2, 7)  # numbers of lumps, and of hollows between them, around a smooth closed stroke
+LUMP_SHARES = (LUMP_MODES - 1) ** -0.8  # the more lumps, the smaller: their size as a share of the size of two
 MIN_FLATNESS = 0.02  # what is flatter is a line with no inside to spare: it is distorted as if it were as high as wide
 
 

@@ -17,15 +17,7 @@ MIN_RULE_SPACING = 6.0  # pixels between two rules
 MAX_INK_LEVEL = 150.0  # highest level of a colour channel of ink: brighter would not look like ink
 FILLS = ("none", "solid", "hatched", "zigzag", "crosshatched", "scrawled", "spiral", "circling")
 HATCHINGS = ("hatched", "zigzag", "crosshatched")  # the fillings by straight lines, which have an angle
-FILL_BOUNDS = (
-    2.0,
-    3.5,
-    6.5,
-    7.5,
-    9.5,
-    10.5,
-    11.5,
-)  # of the parts of a range that stand for a filling each: its frequency
+FILL_BOUNDS = (2.0, 3.5, 6.5, 7.5, 9.5, 10.5, 11.5)  # running total of the weights of all fillings but "none"
 PAPERS = ("plain", "lined", "squared", "photographed")
 INK_UNIFORMS = 5  # numbers for what matters most, which the caller may stratify over its paintings
 INK_DRAWS = 45  # numbers drawn for everything else

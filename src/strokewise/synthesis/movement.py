@@ -26,9 +26,16 @@ def separate_rounds(
 ) -> Points:
     """Lay the rounds of a stroke that is gone over again apart: each is shifted, squeezed and nearer to the middle.
 
-    The first half round stays; after it, shift and size wander from one half round to the next. A coil goes round in
-    small loops along the whole outline. `half_size` is half the box of the plan, and `care` (0 to 1) scales all but
-    the spiral.
+    From where the first round begins, shift and size wander from one half round to the next. A coil goes round in
+    small loops along the whole outline.
+
+    Args:
+        line: (Q,), the path.
+        order: Says which round each point is in.
+        half_size: Half the box of the plan.
+        care: 0 to 1, scales all but the spiral.
+        params: Number of rounds, and how they differ.
+        rng: Gives the differences.
     """
     if params.rounds == 0:
         return line
@@ -51,7 +58,10 @@ def separate_rounds(
 
 
 def curl_ends(line: Points, order: WritingOrder, params: HandParams) -> Points:
-    """Let the last part of each stroke curl towards the middle of the drawing, or away from it, like a spiral's end."""
+    """Let the last part of each stroke curl towards the middle of the drawing, or away from it, like a spiral's end.
+
+    What is drawn twice curls (`params.closing`), and a quarter of a round before it.
+    """
     if params.curl == 0:
         return line
     middle = line.mean()
@@ -188,20 +198,23 @@ def record_pointer(line: Points, pen_downs: Indices, grid: float, reports: float
     """
     if grid == 0 and reports == 0:
         return line, pen_downs
-    runs = []
-    for a, b in pairwise([0, *pen_downs.tolist(), len(line)]):
-        run = line[a:b]
-        lengths = np.zeros(len(run))
-        np.abs(run[1:] - run[:-1]).cumsum(out=lengths[1:])
-        step, length = max(reports, grid / 2), lengths.item(-1)
-        places = np.arange(math.ceil(length / step) + 1) * step
-        places[-1] = length
-        run = np.interp(places, lengths, run)
-        if grid:
-            run = np.rint(run.real / grid) * grid + 1j * np.rint(run.imag / grid) * grid
-            run = run[np.append(True, run[1:] != run[:-1])]
-        runs.append(run if len(run) > 1 else run.repeat(2))
+    bounds = pairwise([0, *pen_downs.tolist(), len(line)])
+    runs = [_report_run(line[a:b], grid, reports) for a, b in bounds]
     return np.concatenate(runs), np.cumsum([len(run) for run in runs[:-1]], dtype=np.intp)
+
+
+def _report_run(run: Points, grid: float, reports: float) -> Points:
+    """One run (n,) as `record_pointer` says, (m,), m ≥ 2: one that stays at a point of the grid is that point twice."""
+    lengths = np.zeros(len(run))
+    np.abs(run[1:] - run[:-1]).cumsum(out=lengths[1:])
+    step, length = max(reports, grid / 2), lengths.item(-1)
+    places = np.arange(math.ceil(length / step) + 1) * step
+    places[-1] = length
+    run = np.interp(places, lengths, run)
+    if grid:
+        run = np.rint(run.real / grid) * grid + 1j * np.rint(run.imag / grid) * grid
+        run = run[np.append(True, run[1:] != run[:-1])]
+    return run if len(run) > 1 else run.repeat(2)
 
 
 @lru_cache(maxsize=1024)
