@@ -131,12 +131,9 @@ def repeat(
     as_json: JsonOption = False,
 ) -> None:
     """Run the pipeline for N seeds through DVC's queue; say mean and spread, and compare with another such group."""
-    from strokewise.params import Params
     from strokewise.reproduction import repeat as repetition
 
-    settings = sorted(overrides or [])
-    group = repetition.repeat_pipeline(Path.cwd(), Params.load(PARAMS_FILE, settings), settings, count)
-    compared = repetition.compare_groups(group, repetition.find_groups(against or (), group)) if count > 1 else []
+    group, compared = repetition.repeat_pipeline(Path.cwd(), sorted(overrides or []), count, against or ())
     if as_json:
         summary = {name: dataclasses.asdict(each) for name, each in group.summary().items()}
         seeds = [dataclasses.asdict(result) for result in group.results]

@@ -143,12 +143,17 @@ def _beats_champion(pair: PairedComparison) -> tuple[bool, str]:
 
 
 def _beats_over_seeds(comparison: SeedComparison) -> tuple[bool, str]:
-    """Whether the interval of the mean difference over seeds lies above zero."""
-    is_better = comparison.low > 0 and comparison.p < 1 - metrics.CONFIDENCE
+    """Whether the mean difference over seeds is shown to be above zero."""
+    is_better = comparison.sign > 0
+    interval = (
+        "the same with each seed"
+        if comparison.low is None or comparison.high is None
+        else f"interval {_format_points(comparison.low)} to {_format_points(comparison.high)}"
+    )
     return is_better, (
         f"Over {comparison.count} seeds its settings are {'' if is_better else 'not shown to be '}better than the"
-        f" champion's on the same paintings: difference {_format_points(comparison.difference)}, interval"
-        f" {_format_points(comparison.low)} to {_format_points(comparison.high)}, p = {comparison.p:.2g}."
+        f" champion's on the same paintings: difference {_format_points(comparison.difference)}, {interval}, p ="
+        f" {comparison.p:.2g}."
     )
 
 

@@ -141,18 +141,14 @@ def _accuracies_over_seeds(
 
     Raises DecisionPostponed if they are too few.
     """
-    own = seed_groups.find_group(connection, state.cnn.fingerprint)
-    theirs = {result.index: result for result in seed_groups.find_group(connection, champion.fingerprint)}
-    pairs = [
-        (result.metrics[SEED_METRIC], theirs[result.index].metrics[SEED_METRIC])
-        for result in own
-        if result.index in theirs and result.test == theirs[result.index].test
-    ]
+    own = seed_groups.find_seeds(connection, state.cnn.fingerprint)
+    theirs = seed_groups.find_seeds(connection, champion.fingerprint)
+    pairs = seed_groups.pair_results(own, theirs)
     if len(pairs) < wanted:
         raise DecisionPostponed(
             f"register.seeds is {wanted}: it must beat the champion, version {champion.number}, over as many seeds. Of"
             f" it {len(own)} were run, of the champion {len(theirs)}, {len(pairs)} on the same test paintings: run"
             f" `strokewise repeat {wanted}` here and with the champion's parameters, then `strokewise register`."
         )
-    ours, champions = np.array(pairs).T
+    ours, champions = np.array([[result.metrics[SEED_METRIC] for result in pair] for pair in pairs]).T
     return ours, champions

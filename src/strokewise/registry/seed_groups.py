@@ -16,8 +16,9 @@ from strokewise.registry.store import Store
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-GROUP_TAG, INDEX_TAG, TEST_TAG = "repeat.group", "repeat.seed", "repeat.test"
-SUMMARY_TAG = "repeat.summary"  # marks the parent
+GROUP_TAG, INDEX_TAG, TEST_TAG = "repeat_group", "repeat_seed", "repeat_test"
+ROLE_TAG = "repeat_role"  # group: the parent; seed: a child
+SUMMARY_TAG = "repeat_summary"  # on the parent: the number of seeds
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,20 @@ def log_group(
 def _parent_run(connection: Store, experiment: str, group: str, label: str, settings: Mapping[str, Any]) -> str:
     from mlflow.entities import Param
 
-    tags = {GROUP_TAG: group, "repeat.kind": "group"}
-    found = runs.find_runs(connection, experiment, _quoted(tags))
+    tags = {GROUP_TAG: group, ROLE_TAG: "group"}
+    found = runs.find_runs(connection, experiment, tags)
     if found:
-        return str(found[0].info.run_id)
-    name = {"mlflow.runName": f"repeat {label}", "mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc.yaml"}
-    run = connection.client.create_run(experiment, tags={**tags, **name}).info.run_id
+        run = str(found[0].info.run_id)
+    else:
+        name = {"mlflow.runName": f"repeat {label}", "mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc.yaml"}
+        run = str(connection.client.create_run(experiment, tags={**tags, **name}).info.run_id)
     params = [Param(key, str(value)) for key, value in settings.items() if value is not None]
-    connection.client.log_batch(run, params=params)
-    return str(run)
-
-
-def _quoted(tags: Mapping[str, str]) -> dict[str, str]:
-    """Names with a dot must be quoted in MLflow's filters."""
-    return {f"`{name}`": value for name, value in tags.items()}
+    connection.client.log_batch(run, params=params)  # again, too: a process may have been killed before it
+    return run
 
 
 def _children(connection: Store, experiment: str, group: str) -> "list[Run]":
-    return runs.find_runs(connection, experiment, _quoted({GROUP_TAG: group, "repeat.kind": "seed", "complete": "yes"}))
+    return runs.find_runs(connection, experiment, {GROUP_TAG: group, ROLE_TAG: "seed", "complete": "yes"})
 
 
 def _log_seed(connection: Store, experiment: str, parent: str, group: str, label: str, result: SeedResult) -> None:
@@ -97,14 +94,13 @@ def _log_seed(connection: Store, experiment: str, parent: str, group: str, label
         "mlflow.parentRunId": parent,
         "mlflow.runName": f"repeat {label}, seed + {result.index}",
         GROUP_TAG: group,
-        "repeat.kind": "seed",
+        ROLE_TAG: "seed",
         INDEX_TAG: str(result.index),
         TEST_TAG: result.test,
         "fingerprint": result.fingerprint,
     }
-    for leftover in runs.find_runs(
-        connection, experiment, _quoted({GROUP_TAG: group, "repeat.kind": "seed", INDEX_TAG: str(result.index)})
-    ):
+    same = {GROUP_TAG: group, ROLE_TAG: "seed", INDEX_TAG: str(result.index)}
+    for leftover in runs.find_runs(connection, experiment, same):
         connection.client.delete_run(leftover.info.run_id)  # of a killed process
     run = connection.client.create_run(experiment, tags=tags).info.run_id
     numbers = {name.replace(".", "/"): value for name, value in result.metrics.items()}
@@ -120,14 +116,17 @@ def _metrics(numbers: Mapping[str, float]) -> list[Any]:
     return [Metric(name, float(value), now, 0) for name, value in numbers.items() if math.isfinite(value)]
 
 
-def find_group(connection: Store, fingerprint: str) -> list[SeedResult]:
-    """The seeds of the group that the model with this fingerprint belongs to, by position; empty if there is none."""
+def find_seeds(connection: Store, fingerprint: str) -> list[SeedResult]:
+    """What every seed came to of the groups that the model with this fingerprint belongs to; empty if there is none."""
     experiment = connection.experiment(create=False)
     if experiment is None:
         return []
-    own = runs.find_runs(connection, experiment, _quoted({"fingerprint": fingerprint, "repeat.kind": "seed"}))
-    if not own:
-        return []
+    own = runs.find_runs(connection, experiment, {"fingerprint": fingerprint, ROLE_TAG: "seed", "complete": "yes"})
+    children = [
+        run
+        for group in sorted({each.data.tags[GROUP_TAG] for each in own})
+        for run in _children(connection, experiment, group)
+    ]
     results = [
         SeedResult(
             index=int(run.data.tags[INDEX_TAG]),
@@ -135,6 +134,12 @@ def find_group(connection: Store, fingerprint: str) -> list[SeedResult]:
             test=run.data.tags[TEST_TAG],
             metrics={name.replace("/", "."): value for name, value in run.data.metrics.items()},
         )
-        for run in _children(connection, experiment, own[0].data.tags[GROUP_TAG])
+        for run in children
     ]
-    return sorted(results, key=lambda result: result.index)
+    return list({result.fingerprint: result for result in results}.values())  # two groups may share some
+
+
+def pair_results(first: Sequence[SeedResult], second: Sequence[SeedResult]) -> list[tuple[SeedResult, SeedResult]]:
+    """The results of two groups that have the same test paintings, which belong to one seed."""
+    others = {result.test: result for result in second}
+    return [(result, others[result.test]) for result in first if result.test in others]

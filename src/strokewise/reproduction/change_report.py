@@ -18,7 +18,7 @@ from strokewise.evaluation import gate, metrics
 from strokewise.evaluation.gate import GateDecision
 from strokewise.evaluation.metrics import PairedComparison
 from strokewise.model.onnx_file import load_onnx
-from strokewise.params import Params
+from strokewise.params import Params, RegisterParams
 from strokewise.registry.artifacts import PipelineState, read_state, test_predictions
 from strokewise.reproduction import checkout, lock_file
 from strokewise.reproduction.base_results import CONTACT_SHEET, base_results
@@ -62,7 +62,9 @@ def report_changes(root: Path, params: Params, revision: str, run: bool) -> list
         pair, decision, problem = _judge(state, params, base)
         name = f"{revision} ({sha[:8]})" if revision != sha else sha[:8]
         return [
-            ReportSection(f"Against {name}", (_verdict_sentence(pair, problem), *_gate_sentences(decision))),
+            ReportSection(
+                f"Against {name}", (_verdict_sentence(pair, problem), *_gate_sentences(decision, params.register_))
+            ),
             _changes_section(root, sha),
             _metrics_section(state.metrics, old, base),
             _pictures_section(sha, base),
@@ -109,9 +111,11 @@ def _verdict_sentence(pair: PairedComparison | None, problem: str) -> str:
     )
 
 
-def _gate_sentences(decision: GateDecision) -> Iterator[str]:
+def _gate_sentences(decision: GateDecision, rules: RegisterParams) -> Iterator[str]:
     yield f"The gate, with that CNN as champion: {decision.outcome}."
     yield from decision.reasons
+    if rules.seeds > 1 and "champion" in decision.numbers:
+        yield f"That is by one seed; to register it, register.seeds asks for {rules.seeds}: `strokewise repeat`."
 
 
 def _changes_section(root: Path, sha: str) -> ReportSection:
