@@ -185,6 +185,8 @@ def test_groups_run_once_are_logged_compared_and_asked_for_by_the_gate(
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == set(parents)
     (plain,) = [run for run in parents.values() if run.data.tags["mlflow.runName"] == "repeat params.yaml"]
     assert plain.data.metrics["cnn/accuracy/mean"] == pytest.approx(result["summary"]["cnn.accuracy"]["mean"])
+    seeds = {run.data.params["train.seed"] for run in children}
+    assert (seeds, plain.data.tags["repeat_summary"]) == ({"0", "1"}, "2")
     monkeypatch.delenv("DVC_ROOT")
 
     params = project.folder / "params.yaml"

@@ -53,26 +53,27 @@ def log_group(
     """
     experiment = connection.experiment()
     assert experiment is not None
-    parent = _parent_run(connection, experiment, group, label, settings)
+    parent = connection.client.get_run(_parent_run(connection, experiment, group, label, settings))
     logged = {run.data.tags[INDEX_TAG] for run in _children(connection, experiment, group)}
     for result in results:
         if str(result.index) not in logged:
-            _log_seed(connection, experiment, parent, group, label, result)
+            _log_seed(connection, parent, label, settings, result)
+    if parent.data.tags.get(SUMMARY_TAG) == str(len(results)):
+        return
     numbers = {
         f"{name.replace('.', '/')}/{part}": value
         for name, parts in summary.items()
         for part, value in parts.items()
         if value is not None
     }
-    connection.client.log_batch(parent, metrics=_metrics(numbers))
-    connection.client.set_tag(parent, SUMMARY_TAG, str(len(results)))
-    connection.client.set_tag(parent, "mlflow.note.content", note)
-    connection.client.set_terminated(parent)
+    run = parent.info.run_id
+    connection.client.log_batch(run, metrics=_metrics(numbers, step=len(results)))
+    connection.client.set_tag(run, "mlflow.note.content", note)
+    connection.client.set_terminated(run)
+    connection.client.set_tag(run, SUMMARY_TAG, str(len(results)))
 
 
 def _parent_run(connection: Store, experiment: str, group: str, label: str, settings: Mapping[str, Any]) -> str:
-    from mlflow.entities import Param
-
     tags = {GROUP_TAG: group, ROLE_TAG: "group"}
     found = runs.find_runs(connection, experiment, tags)
     if found:
@@ -80,8 +81,7 @@ def _parent_run(connection: Store, experiment: str, group: str, label: str, sett
     else:
         name = {"mlflow.runName": f"repeat {label}", "mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc.yaml"}
         run = str(connection.client.create_run(experiment, tags={**tags, **name}).info.run_id)
-    params = [Param(key, str(value)) for key, value in settings.items() if value is not None]
-    connection.client.log_batch(run, params=params)  # again, too: a process may have been killed before it
+    connection.client.log_batch(run, params=_params(settings))  # again, too: a process may have been killed before it
     return run
 
 
@@ -89,9 +89,10 @@ def _children(connection: Store, experiment: str, group: str) -> "list[Run]":
     return runs.find_runs(connection, experiment, {GROUP_TAG: group, ROLE_TAG: "seed", "complete": "yes"})
 
 
-def _log_seed(connection: Store, experiment: str, parent: str, group: str, label: str, result: SeedResult) -> None:
+def _log_seed(connection: Store, parent: "Run", label: str, settings: Mapping[str, Any], result: SeedResult) -> None:
+    experiment, group = parent.info.experiment_id, parent.data.tags[GROUP_TAG]
     tags = {
-        "mlflow.parentRunId": parent,
+        "mlflow.parentRunId": parent.info.run_id,
         "mlflow.runName": f"repeat {label}, seed + {result.index}",
         GROUP_TAG: group,
         ROLE_TAG: "seed",
@@ -104,16 +105,23 @@ def _log_seed(connection: Store, experiment: str, parent: str, group: str, label
         connection.client.delete_run(leftover.info.run_id)  # of a killed process
     run = connection.client.create_run(experiment, tags=tags).info.run_id
     numbers = {name.replace(".", "/"): value for name, value in result.metrics.items()}
-    connection.client.log_batch(run, metrics=_metrics(numbers))
+    own = {name: value + result.index if name.endswith(".seed") else value for name, value in settings.items()}
+    connection.client.log_batch(run, metrics=_metrics(numbers), params=_params(own))
     connection.client.set_tag(run, "complete", "yes")
     connection.client.set_terminated(run)
 
 
-def _metrics(numbers: Mapping[str, float]) -> list[Any]:
+def _metrics(numbers: Mapping[str, float], step: int = 0) -> list[Any]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, 0) for name, value in numbers.items() if math.isfinite(value)]
+    return [Metric(name, float(value), now, step) for name, value in numbers.items() if math.isfinite(value)]
+
+
+def _params(settings: Mapping[str, Any]) -> list[Any]:
+    from mlflow.entities import Param
+
+    return [Param(name, str(value)) for name, value in settings.items() if value is not None]
 
 
 def find_seeds(connection: Store, fingerprint: str) -> list[SeedResult]:

@@ -373,10 +373,11 @@ def compare_groups(own: SeedGroup, others: Sequence[SeedGroup]) -> list[FigureCo
                 f" {len(other.results)} seeds have the same test paintings, and {MIN_PAIRS} are the least; run the same"
                 " seeds of both, with the same parameters of the test paintings"
             )
+        against = other.label if other.label != own.label else f"{other.label} ({other.group[:8]})"
         for name in sorted(own.summary().keys() & other.summary().keys()):
             if name.split(".")[0] not in ("baseline", "difference") and not name.endswith(".baseline"):
                 values, other_values = ([pair[side].metrics[name] for pair in both] for side in (0, 1))
-                pairs.append((other.label, name, values, other_values))
+                pairs.append((against, name, values, other_values))
     return [
         _compare_figure(against, name, seeds.compare_seeds(values, other_values, comparisons=len(pairs)))
         for against, name, values, other_values in pairs
