@@ -74,35 +74,21 @@ function takeEvenly(list, count) {
 export function regionPoints(ink, width, convexity) {
   const side = Math.max(ink.width, ink.height);
   width = Math.min(width, MAX_PEN * side);
-  const margin = Math.round(GAP_SHARES.at(-1) * side) + 4;
-  const [pageWidth, pageHeight] = [ink.width + 2 * margin, ink.height + 2 * margin];
-  const bare = new Uint8Array(pageWidth * pageHeight).fill(1);
-  const edges = [];
-  for (let y = 0; y < ink.height; y++) {
-    let [first, last] = [-1, -1];
-    for (let x = 0; x < ink.width; x++) {
-      if (ink.data[y * ink.width + x] <= SOLID) continue;
-      bare[(y + margin) * pageWidth + x + margin] = 0;
-      if (first < 0) first = x;
-      last = x;
-    }
-    if (first >= 0) edges.push([first, y], [last, y]);
-  }
-  const hull = polygonArea(convexHull(edges));
-  const page = { width: pageWidth, height: pageHeight, margin };
-  const distances = distanceTransform(bare, pageWidth, pageHeight);
+  const hull = polygonArea(convexHull(outermostSolid(ink)));
+  let page = solidPage(ink, 4); // most outlines are closed: then no more is needed
   for (const gap of GAP_SHARES) {
+    if (gap === GAP_SHARES[1]) page = solidPage(ink, Math.round(GAP_SHARES.at(-1) * side) + 4);
     const reach = 0.5 + (gap * side) / 2;
-    const hole = largestHole(distances, reach, page);
+    const hole = largestHole(page.distances, reach, page);
     if (!hole) continue;
-    const around = distanceTransform(hole, pageWidth, pageHeight);
-    const region = selectNear(around, reach + 0.5 * width);
+    const region = selectNear(distanceTransform(hole, page.width, page.height), reach + 0.5 * width);
     if (countOnes(region) > MIN_HOLE * convexity * hull) return { region: edgePoints(region, width, 0.5, page), filling: 0 };
   }
+  const { width: pageWidth, height: pageHeight, bare, distances } = page;
   const bridge = (GAP_SHARES[1] * side) / 2;
   const outside = floodFill(pageWidth, pageHeight, 0, (_, to) => distances[to] > bridge);
   const closed = distanceTransform(outside.map((value) => 1 - value), pageWidth, pageHeight);
-  const filled = closed.map((distance, at) => (distance > bridge || !bare[at] ? 1 : 0));
+  const filled = Uint8Array.from(closed, (distance, at) => (distance > bridge || !bare[at] ? 1 : 0));
   const depth = distanceTransform(filled, pageWidth, pageHeight);
   let [deep, inked] = [0, 0];
   for (let at = 0; at < depth.length; at++) {
@@ -117,6 +103,27 @@ export function regionPoints(ink, width, convexity) {
   const region = selectNear(distanceTransform(beyond, pageWidth, pageHeight), tail);
   const inset = 0.5 * (filling > MIN_SOLID ? Math.min(width, USUAL_PEN * side) : width);
   return { region: edgePoints(region, width, 0.5 - inset, page), filling };
+}
+
+/** Ink with a margin of `margin` pixels: {width, height, margin, bare, distances}; `bare` is 1 where there is none. */
+function solidPage(ink, margin) {
+  const [width, height] = [ink.width + 2 * margin, ink.height + 2 * margin];
+  const bare = new Uint8Array(width * height).fill(1);
+  for (let y = 0, at = 0; y < ink.height; y++) {
+    for (let x = 0; x < ink.width; x++, at++) if (ink.data[at] > SOLID) bare[(y + margin) * width + x + margin] = 0;
+  }
+  return { width, height, margin, bare, distances: distanceTransform(bare, width, height) };
+}
+
+/** The first and last solid pixel [x, y] of every row. */
+function outermostSolid(ink) {
+  const pixels = [];
+  for (let y = 0; y < ink.height; y++) {
+    const row = ink.data.subarray(y * ink.width, (y + 1) * ink.width);
+    const first = row.findIndex((value) => value > SOLID);
+    if (first >= 0) pixels.push([first, y], [row.findLastIndex((value) => value > SOLID), y]);
+  }
+  return pixels;
 }
 
 /** 1 where a distance is within `reach`, else 0. */

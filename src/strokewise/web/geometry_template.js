@@ -233,13 +233,12 @@ function findWays(one, other) {
       const matrix = turn.map(([x, y]) => [x * flip, y]);
       const about = applyLinear(matrix, [middle[0] * flip, middle[1]]);
       const shift = isOwn ? [middle[0] - about[0], middle[1] - about[1]] : [0, 0];
-      const move = (point) => {
-        const [x, y] = applyLinear(matrix, point);
-        return [x + shift[0], y + shift[1]];
-      };
-      if (!one.unitSamples.every((sample) => isNear(move(sample), other.unitLine, tolerance))) continue;
-      const moved = one.unitLine.map(move);
-      if (other.unitSamples.every((sample) => isNear(sample, moved, tolerance))) ways.push({ matrix, shift });
+      const move = ([x, y]) => [
+        matrix[0][0] * x + matrix[0][1] * y + shift[0],
+        matrix[1][0] * x + matrix[1][1] * y + shift[1],
+      ];
+      if (!areNear(one.unitSamples.map(move), other.unitLine, tolerance)) continue;
+      if (areNear(other.unitSamples, one.unitLine.map(move), tolerance)) ways.push({ matrix, shift });
     }
   }
   return ways;
@@ -249,8 +248,20 @@ function scaleAxes(points, radii) {
   return points.map(([x, y]) => [x / radii[0], y / radii[1]]);
 }
 
-function isNear([x, y], line, tolerance) {
-  return line.some(([px, py]) => (px - x) ** 2 + (py - y) ** 2 < tolerance * tolerance);
+/** Whether each point lies within `tolerance` of one of a line's. */
+function areNear(points, line, tolerance) {
+  const xs = Float64Array.from(line, ([x]) => x);
+  const ys = Float64Array.from(line, ([, y]) => y);
+  for (let first = 0; first < 8; first++) {
+    for (let index = first; index < points.length; index += 8) {
+      // far points first: most lines differ
+      const [x, y] = points[index];
+      let at = 0;
+      while (at < xs.length && (xs[at] - x) * (xs[at] - x) + (ys[at] - y) * (ys[at] - y) >= tolerance * tolerance) at++;
+      if (at === xs.length) return false;
+    }
+  }
+  return true;
 }
 
 function triangleWays(one, other, mirror) {
