@@ -42,13 +42,18 @@ class PenPath:
     """(R - 1,) where in `line` each run but the first begins."""
     detail: float
     """Size of the finest detail (the shorter edges or the short side): a pen must be narrower not to hide it."""
-    drifted: Points
-    """(T,) the plan with the drift, in the order of writing, before the whole drawing is transformed.
-    An open stroke is as long as it was drawn."""
-    outline_index: Indices
-    """(T,) which point of the outline each point of `drifted` is."""
     closed_plans: list[Points]
     """The plan (n,) of each closed stroke."""
+    planned: Points
+    """(T,) the plan in the order of writing; an open stroke is as long as it was drawn."""
+    outline_index: Indices
+    """(T,) which point of the outline each point of `planned` is."""
+    repeats: Indices
+    """(T,) how often each point of `planned` stands in `before_drift` and `after_drift`."""
+    before_drift: Points
+    """(D,) the path before it drifts and is transformed as a whole."""
+    after_drift: Points
+    """(D,) the same after it has drifted."""
     params: HandParams
 
     @property
@@ -57,9 +62,13 @@ class PenPath:
         return [apply_transform(plan, self.params) for plan in self.closed_plans]
 
     @property
-    def target(self) -> Points:
-        """(T,) where each point of `drifted` would be without hooks, tremor and missed corners: the true geometry."""
-        return apply_transform(self.drifted, self.params)
+    def target(self) -> tuple[Indices, Points]:
+        """The true geometry: points of the outline (D,), and where each would be without hooks, tremor and missed corners.
+
+        Computed on demand: it is only measured against.
+        """
+        drifted = self.planned.repeat(self.repeats) + (self.after_drift - self.before_drift)
+        return self.outline_index.repeat(self.repeats), apply_transform(drifted, self.params)
 
 
 def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator) -> PenPath:
@@ -87,16 +96,15 @@ def draw_strokes(strokes: Strokes, params: HandParams, rng: np.random.Generator)
     rounding = care * min(1.0, 3 * flatness) * params.rounding
     line, pen_downs, repeats = movement.smooth_corners(line, order, rounding, rng)
     steady = movement.add_hooks(line, pen_downs, params.hooks, rng)
-    line = movement.add_drift(steady, params.drift, rng)
-    drifted = planned.repeat(repeats) + (line - steady)
-    line = apply_transform(movement.add_tremor(line, params.tremor, rng), params)
+    drifted = movement.add_drift(steady, params.drift, rng)
+    line = apply_transform(movement.add_tremor(drifted, params.tremor, rng), params)
     line, pen_downs = movement.record_pointer(line, pen_downs, params.grid, params.reports)
     bounds = zip(strokes.stroke_bounds, strokes.spans, strict=True)
     closed_plans = [plan[a:b] for (a, b), (_, _, closed) in bounds if closed]
     chords = np.abs(plan[strokes.edge_last] - plan[strokes.edge_first])[strokes.has_corner]
     chords.sort()
     detail = min(2 * flatness, chords.item(len(chords) // 4) if len(chords) else 2.0)
-    return PenPath(line, pen_downs, detail, drifted, order.index.repeat(repeats), closed_plans, params)
+    return PenPath(line, pen_downs, detail, closed_plans, planned, order.index, repeats, steady, drifted, params)
 
 
 # --- the plan: the outline that the hand intends to draw

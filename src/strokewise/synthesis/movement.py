@@ -135,7 +135,7 @@ def smooth_corners(
     line = line.repeat(repeats)
     run_starts = [start for start, lifted in zip(order.starts[1:-1], order.lifted[1:-1], strict=True) if lifted]
     if not run_starts:
-        return _low_pass(line, width, radius) if radius else line, np.zeros(0, dtype=np.intp)
+        return _low_pass(line, width, radius) if radius else line, np.zeros(0, dtype=np.intp), repeats
     pen_downs = repeats.cumsum()[np.array(run_starts) - 1]
     if radius:
         jumps = np.zeros_like(line)

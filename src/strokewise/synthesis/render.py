@@ -69,9 +69,20 @@ class Painting:
     """The index of its shape in the catalogue."""
     factors: dict[str, Factor]
     """The value of each of `FACTOR_TYPES`, in that order."""
-    target: tuple[Indices, Points] | None
-    """The true geometry: points (T,) of its outline's strokes, and where on the canvas (T,) the hand took them, but for
-    hooks, tremor and missed corners. A pixel covers x to x + 1. None for a doodle."""
+    path: hand.PenPath | None
+    """Of the pen; None for a doodle, which has no true geometry."""
+    ink_values: InkParams
+    """How the path is inked, its place on the canvas among it."""
+
+    @property
+    def target(self) -> tuple[Indices, Points] | None:
+        """The true geometry: points (D,) of its outline's strokes, and where on the canvas (D,) the hand took them, but
+        for hooks, tremor, overshoots and gaps. A pixel covers x to x + 1. None for a doodle."""
+        if self.path is None:
+            return None
+        scale, shift, _ = ink.place_on_canvas(self.path.line, self.ink_values, len(self.scene))
+        numbers, points = self.path.target
+        return numbers, points * scale + shift + complex(0.5, 0.5)
 
 
 def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, index: int) -> Painting:
@@ -101,11 +112,8 @@ def render_painting(catalogue: Catalogue, generate: GenerateParams, split: str, 
     areas = path.areas if ink_values.fill != "none" else []
     mask = ink.draw_ink(path.line, path.pen_downs, areas, path.detail, ink_values, generate.canvas, rng)
     scene = paper.composite(mask, ink_values, rng)
-    target = None
-    if not is_distractor:
-        scale, shift, _ = ink.place_on_canvas(path.line, ink_values, generate.canvas)
-        target = path.outline_index, path.target * scale + shift + complex(0.5, 0.5)
-    return Painting(scene, label, {**subject, **vars(hand_values), **vars(ink_values)}, target)
+    factors = {**subject, **vars(hand_values), **vars(ink_values)}
+    return Painting(scene, label, factors, None if is_distractor else path, ink_values)
 
 
 def class_of(catalogue: Catalogue, index: int) -> tuple[int, int]:
