@@ -63,7 +63,7 @@ class PenPath:
 
     @property
     def target(self) -> tuple[Indices, Points]:
-        """The true geometry: points of the outline (D,), and where each would be without hooks, tremor and missed corners.
+        """The true geometry: points (D,) of the outline, and where each would be without hooks and missed corners.
 
         Computed on demand: it is only measured against.
         """
