@@ -108,11 +108,12 @@ class Project:
         )
         return done.returncode, done.stdout, done.stderr
 
-    def copy(self, folder: Path) -> "Project":
-        """A copy with all results and DVC's cache, whose champion is registered in a store of its own."""
+    def copy(self, folder: Path, register: bool = True) -> "Project":
+        """A copy with all results and DVC's cache; its champion is registered in a store of its own if asked."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".strokewise"))
         copied = Project(folder)
-        copied.run(sys.executable, "-m", "strokewise", "register")
+        if register:
+            copied.run(sys.executable, "-m", "strokewise", "register")
         return copied
 
     def clone(self, folder: Path) -> "Project":

@@ -74,35 +74,9 @@ def test_stopped_reproduction_is_taken_up_again_and_nothing_comes_from_the_run_c
     assert result["stages"][0]["how"] == "ran before the interruption"
 
 
-def test_altered_code_parameter_and_registered_file_are_named(project: Any, tmp_path: Path) -> None:
-    altered = project.copy(tmp_path / "altered")
-    page = altered.folder / "src/strokewise/explain/page.py"
-    page.write_text(page.read_text() + "# a comment\n")
-    params = altered.folder / "params.yaml"
-    params.write_text(params.read_text().replace("feature_maps: 2 ", "feature_maps: 3 "))
-    altered.commit("Not run")
-    code, result, stderr = reproduce(altered, "main")
-    assert (code, result["outcome"], result["version"]) == (3, "DIFFERENT", "version 1, champion")
-    assert "main came out different" in stderr
-    stages = {stage["stage"]: stage for stage in result["stages"]}
-    assert stages["train"]["outcome"] == "SAME"
-    differences = {each["where"]: each["what"] for each in stages["explain"]["differences"]}
-    assert differences["explain.feature_maps"] == "3 in params.yaml, 2 in dvc.lock"
-    assert any(where.startswith("src/strokewise/explain/page.py, line ") for where in differences)
-    assert "from byte" in differences["data/report/explain"]
-
-    (weights,) = altered.folder.glob("mlruns/strokewise/models/*/artifacts/artifacts/model/model.safetensors")
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    code, result, _ = reproduce(altered)
-    (registered,) = [stage for stage in result["stages"] if stage["stage"] == "registered"]
-    assert (code, registered["differences"][0]["where"]) == (3, "version 1, champion: model.safetensors")
-
-
-def test_what_cannot_be_made_again_is_refused_with_the_reason(project: Any, tmp_path: Path) -> None:
-    folder = project.copy(tmp_path / "refused").folder
-    refused = type(project)(folder)
+def test_what_cannot_be_made_again_is_refused_with_the_reason(project_and_digests: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "refused"
+    refused = project_and_digests[0].copy(folder, register=False)
     assert refused.run_cli("reproduce", "no-such")[::2] == (
         2,
         "strokewise: 'no-such' is no version, alias, commit or experiment; `strokewise history`, `git log` and"
@@ -124,9 +98,32 @@ def test_what_cannot_be_made_again_is_refused_with_the_reason(project: Any, tmp_
     (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "/dvc.lock\n")
     refused.commit("Without results")
     (folder / "params.yaml").write_text((folder / "params.yaml").read_text() + "# a comment\n")
-    for name in ("mlruns", ".strokewise"):
-        shutil.rmtree(folder / name)
-    (folder / "mlflow.db").unlink()
     refused.run("strokewise", "register")
     code, _, stderr = refused.run_cli("reproduce")
     assert (code, "was registered from uncommitted changes on" in stderr) == (2, True), stderr
+
+
+def test_altered_code_parameter_and_registered_file_are_named(project: Any) -> None:
+    """The last that uses this project."""
+    page = project.folder / "src/strokewise/explain/page.py"
+    page.write_text(page.read_text() + "# a comment\n")
+    params = project.folder / "params.yaml"
+    params.write_text(params.read_text().replace("feature_maps: 2 ", "feature_maps: 3 "))
+    project.commit("Not run")
+    code, result, stderr = reproduce(project, "main")
+    assert (code, result["outcome"], result["version"]) == (3, "DIFFERENT", "version 1, champion")
+    assert "main came out different" in stderr
+    stages = {stage["stage"]: stage for stage in result["stages"]}
+    assert stages["train"]["outcome"] == "SAME"
+    differences = {each["where"]: each["what"] for each in stages["explain"]["differences"]}
+    assert differences["explain.feature_maps"] == "3 in params.yaml, 2 in dvc.lock"
+    assert any(where.startswith("src/strokewise/explain/page.py, line ") for where in differences)
+    assert "from byte" in differences["data/report/explain"]
+
+    (weights,) = project.folder.glob("mlruns/strokewise/models/*/artifacts/artifacts/model/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    code, result, _ = reproduce(project)
+    (registered,) = [stage for stage in result["stages"] if stage["stage"] == "registered"]
+    assert (code, registered["differences"][0]["where"]) == (3, "version 1, champion: model.safetensors")
