@@ -68,11 +68,11 @@ COMMANDS = {
 }
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, None]  # None: the parent is killed
 UNLIKE = ("ui", "serve", "generate", "train on two")  # each ends its processes in a way of its own: by every end
+SHARED_ENDS = [end for end in ENDS if end != signal.SIGKILL]  # those that the code the others share sees
 CASES = [
     (name, end)
     for number, name in enumerate(COMMANDS)
-    for place, end in enumerate(ENDS)
-    if name in UNLIKE or (place - number) % len(ENDS) in (0, 2)  # the others share the code: by two ends each
+    for end in (ENDS if name in UNLIKE else [SHARED_ENDS[number % len(SHARED_ENDS)]])
 ]
 
 
