@@ -174,8 +174,13 @@ class Template:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether no outline of the shape is more symmetric: of two that fit alike, a person meant this one."""
-        return all(self.symmetry >= sibling.symmetry for sibling in self.siblings)
+        """Whether no outline of the shape is more symmetric, or as symmetric and straight where this one is curved.
+
+        Of two that fit alike, a person meant the plain one.
+        """
+        return all(
+            (self.symmetry, self.is_straight) >= (sibling.symmetry, sibling.is_straight) for sibling in self.siblings
+        )
 
     def ways_onto(self, other: "Template") -> list[tuple[Coordinates, Coordinates]]:
         """Matrices (2, 2) and shifts (2,) from its box's frame, -1..1, to the other's that take it onto the other."""
@@ -187,6 +192,11 @@ class Template:
     @cached_property
     def _ways(self) -> dict[int, list[tuple[Coordinates, Coordinates]]]:
         return {}
+
+    @cached_property
+    def is_straight(self) -> bool:
+        """Whether it has straight lines alone."""
+        return all(len(piece) == 2 for subpath in self.subpaths for piece in subpath.pieces)
 
     @cached_property
     def symmetry(self) -> float:
