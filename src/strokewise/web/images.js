@@ -299,16 +299,17 @@ export function warpAffine(image, [[a, b, c], [d, e, f]], side) {
   const framed = addBorder(image, 1);
   for (let y = 0, at = 0; y < side; y++) {
     for (let x = 0; x < side; x++, at++) {
-      // places are rounded to a 32nd of a pixel
-      const px = Math.round(32 * (ia * (x - c) + ib * (y - f)));
-      const py = Math.round(32 * (id * (x - c) + ie * (y - f)));
-      if (px < -32 || py < -32 || px >= 32 * width || py >= 32 * height) continue;
-      const from = ((py >> 5) + 1) * framed.width + (px >> 5) + 1;
-      const right = px & 31;
-      const below = py & 31;
-      const upper = framed.data[from] * (32 - right) + framed.data[from + 1] * right;
-      const lower = framed.data[from + framed.width] * (32 - right) + framed.data[from + framed.width + 1] * right;
-      result.data[at] = (upper * (32 - below) + lower * below + 512) >> 10;
+      const px = ia * (x - c) + ib * (y - f);
+      const py = id * (x - c) + ie * (y - f);
+      if (px <= -1 || py <= -1 || px >= width || py >= height) continue;
+      const left = Math.floor(px);
+      const top = Math.floor(py);
+      const from = (top + 1) * framed.width + left + 1;
+      const right = px - left;
+      const below = py - top;
+      const upper = framed.data[from] * (1 - right) + framed.data[from + 1] * right;
+      const lower = framed.data[from + framed.width] * (1 - right) + framed.data[from + framed.width + 1] * right;
+      result.data[at] = upper * (1 - below) + lower * below + 0.5;
     }
   }
   return result;

@@ -92,7 +92,7 @@ function downsampleInk(ink) {
       const b = ink.data[upper + right];
       const c = ink.data[lower + left];
       const d = ink.data[lower + right];
-      result.data[at] = Math.round(0.75 * Math.max(a, b, c, d) + 0.25 * ((a + b + c + d + 2) >> 2));
+      result.data[at] = roundHalfEven((3 * Math.max(a, b, c, d) + ((a + b + c + d + 2) >> 2)) / 4);
     }
   }
   return result;

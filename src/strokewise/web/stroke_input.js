@@ -17,7 +17,7 @@ const CAP_STEP = Math.PI / 6; // between the corners of the polygon that stands 
 // An edge has the profile of a Gaussian: its opacity, of 255, at 32 places in a pixel up to 1.5 pixels away
 const EDGE_PROFILE = Uint8Array.from({ length: 64 }, (_, step) => 255.01 * Math.exp(-(((step - 15.5) / 32) ** 2) / 0.5625));
 // how much more opaque a slanted edge is, as its three pixels lie closer to it, by its slope in 32nds
-const SLOPE_STRENGTH = Uint16Array.from({ length: 32 }, (_, slope) => 181 * Math.hypot(1, (slope + 0.5) / 32));
+const SLOPE_STRENGTH = Uint16Array.from({ length: 32 }, (_, slope) => 128 * Math.SQRT2 * Math.hypot(1, (slope + 0.5) / 32));
 
 /**
  * Draw strokes, lists of points [x, y], as a scene: {scene, unit, corner}. `unit` is the width of a pixel in the strokes'
@@ -163,7 +163,7 @@ function drawEdge(scene, x0, y0, x1, y1) {
   const count = ((end + ONE) >> 16) - first;
   const startShare = (start >> 9) & 0x78; // of the first and the last pixel, in 128ths
   const endShare = (end >> 9) & 0x78;
-  let place = side - Math.floor((slope * (start % ONE)) / ONE) + ONE / 2;
+  let place = side + Math.floor((-slope * (start % ONE)) / ONE) + ONE / 2;
   for (let step = 0; step <= count; step++, place += slope) {
     const left = count - step;
     let opacity = 256;
