@@ -1,7 +1,8 @@
 """The modules of the JavaScript runtime → one ES module, which a package ships and a page holds.
 
-Nothing is compiled: the files stand one after the other, each after those that it imports, without the imports. Their
-top-level names differ, and what only `index.js` exports is exported.
+Nothing is compiled: the files stand one after the other, each after those that it imports, without imports and comments
+(a quarter of them; the types carry what a user must know). Their top-level names differ, and what `index.js` exports is
+exported.
 """
 
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 WEB_DIR = Path(__file__).parent
 ENTRY_MODULE = "index"
 JS_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+JS_COMMENT = re.compile(r"^ */\*\*(?:.|\n)*?\*/\n|^ *// .*\n| +// .*$", re.MULTILINE)
 JS_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
@@ -31,7 +33,8 @@ def join_modules() -> str:
     """The source of the ES module."""
     parts = []
     for name in module_names():
-        text = JS_IMPORT.sub("", _read_module(name)).strip()
+        text = JS_COMMENT.sub("", JS_IMPORT.sub("", _read_module(name))).strip()
+        text = re.sub(r"\n\n+", "\n\n", text)
         parts.append(f"// --- {name}.js\n\n" + (text if name == ENTRY_MODULE else JS_EXPORT.sub("", text)))
     return "\n\n".join(parts) + "\n"
 

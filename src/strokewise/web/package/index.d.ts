@@ -1,8 +1,7 @@
 /** A point; other fields (pressure, time, tilt) are ignored. A PointerEvent is one. */
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-}
+export type Point =
+  | { readonly x: number; readonly y: number }
+  | { readonly x: number; readonly y: number; readonly [field: string]: unknown };
 
 /** [x, y, …]: what follows x and y is ignored. */
 export type PointTuple = readonly number[];
