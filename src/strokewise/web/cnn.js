@@ -39,7 +39,7 @@ function buildLayer(layer, { activation, pooling, normalisation }, weights) {
       return batchNorm(layer, part("weight"), part("bias"), part("running_mean"), part("running_var"));
     }
     case "activation":
-      return (values) => values.map(ACTIVATIONS[activation]);
+      return activate(ACTIVATIONS[activation]);
     case "flatten":
       return flatten(layer);
     default:
@@ -47,18 +47,28 @@ function buildLayer(layer, { activation, pooling, normalisation }, weights) {
   }
 }
 
-/** Slide filters over maps: the places of all looks are the columns of a matrix, which the filters' matrix multiplies. */
+/**
+ * Slide filters over maps. Four places at a time: the patches under the filter there become a matrix of four columns,
+ * which the filters' matrix multiplies.
+ */
 function convolution(layer, weight, bias) {
   const [channels, height, width] = layer.output_size;
   const length = weight.length / channels;
   const filters = toTiles(weight, channels, length);
-  let columns = new Float64Array(0); // kept from call to call: a large array takes long to make
+  const biases = bias ?? new Float32Array(channels);
+  const patches = new Float64Array(TILE * length);
   return (values, looks) => {
+    const padded = pad(layer, values, looks);
+    const offsets = patchOffsets(layer, looks, length);
     const places = looks * height * width;
-    const size = Math.ceil(places / TILE) * TILE * length;
-    if (columns.length !== size) columns = new Float64Array(size);
-    gatherPatches(layer, pad(layer, values, looks), looks, columns, length);
-    return multiply(filters, columns, channels, length, places, bias ?? new Float32Array(channels));
+    const result = new Float32Array(channels * places);
+    for (let place = 0; place < places; place += TILE) {
+      for (let column = 0; column < TILE; column++) {
+        gatherPatch(padded, offsets, patchStart(layer, Math.min(place + column, places - 1)), patches, column);
+      }
+      multiply(filters, patches, biases, result, place, places);
+    }
+    return result;
   };
 }
 
@@ -86,72 +96,63 @@ function pad({ input_size: [channels, height, width], padding }, values, looks) 
   return padded;
 }
 
-/** The patch under the filter at every place of every look, as tiles of `TILE` places. */
-function gatherPatches(layer, padded, looks, columns, length) {
-  const kernel = layer.kernel_size;
-  const stride = layer.stride;
-  const width = layer.input_size[2] + 2 * layer.padding;
-  const area = (layer.input_size[1] + 2 * layer.padding) * width;
-  const outHeight = layer.output_size[1];
-  const outWidth = layer.output_size[2];
-  const offsets = new Int32Array(length); // of the values of a patch from its first
+/** Where in the padded maps the values of a patch lie, from its first. */
+function patchOffsets({ kernel_size: kernel, input_size: [, height, width], padding }, looks, length) {
+  const stride = width + 2 * padding;
+  const offsets = new Int32Array(length);
   for (let at = 0; at < length; at++) {
     const column = at % kernel;
     const row = ((at - column) / kernel) % kernel;
-    offsets[at] = Math.floor(at / (kernel * kernel)) * looks * area + row * width + column;
+    const channel = Math.floor(at / (kernel * kernel));
+    offsets[at] = channel * looks * (height + 2 * padding) * stride + row * stride + column;
   }
-  let place = 0;
-  for (let look = 0; look < looks; look++) {
-    for (let y = 0; y < outHeight; y++) {
-      for (let x = 0; x < outWidth; x++, place++) {
-        const start = look * area + y * stride * width + x * stride;
-        let to = (place - (place % TILE)) * length + (place % TILE);
-        for (let at = 0; at < length; at++, to += TILE) columns[to] = padded[start + offsets[at]];
-      }
-    }
-  }
+  return offsets;
+}
+
+/** Where in the padded maps the patch of a place begins; places are numbered look by look, row by row. */
+function patchStart({ input_size: [, inHeight, inWidth], output_size: [, height, width], padding, stride }, place) {
+  const x = place % width;
+  const y = ((place - x) / width) % height;
+  const look = Math.floor(place / (width * height));
+  return (look * (inHeight + 2 * padding) + y * stride) * (inWidth + 2 * padding) + x * stride;
+}
+
+/** Copy a patch into a column of a tile of four. */
+function gatherPatch(padded, offsets, start, patches, column) {
+  for (let at = 0, to = column; at < offsets.length; at++, to += TILE) patches[to] = padded[start + offsets[at]];
 }
 
 /**
- * Tiles of (rows, length) times tiles of (columns, length), plus a bias for each row: Float32Array (rows, columns).
+ * Multiply tiles of four rows with a tile of four columns, add a bias to each row, and write what becomes of them into
+ * `result`, (rows, places), from `place` on.
  *
  * The products of four rows with four columns are written out: so each number is fetched once for four uses.
  */
-function multiply(left, right, rows, length, columns, bias) {
-  const result = new Float32Array(rows * columns);
-  const sums = new Float64Array(TILE * TILE);
-  for (let row = 0; row < rows; row += TILE) {
-    for (let column = 0; column < columns; column += TILE) {
-      let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
-      let s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
-      const end = (row + TILE) * length;
-      for (let at = row * length, to = column * length; at < end; at += TILE, to += TILE) {
-        const b0 = right[to];
-        const b1 = right[to + 1];
-        const b2 = right[to + 2];
-        const b3 = right[to + 3];
-        let a = left[at];
-        s00 += a * b0, s01 += a * b1, s02 += a * b2, s03 += a * b3;
-        a = left[at + 1];
-        s10 += a * b0, s11 += a * b1, s12 += a * b2, s13 += a * b3;
-        a = left[at + 2];
-        s20 += a * b0, s21 += a * b1, s22 += a * b2, s23 += a * b3;
-        a = left[at + 3];
-        s30 += a * b0, s31 += a * b1, s32 += a * b2, s33 += a * b3;
-      }
-      sums[0] = s00, sums[1] = s01, sums[2] = s02, sums[3] = s03;
-      sums[4] = s10, sums[5] = s11, sums[6] = s12, sums[7] = s13;
-      sums[8] = s20, sums[9] = s21, sums[10] = s22, sums[11] = s23;
-      sums[12] = s30, sums[13] = s31, sums[14] = s32, sums[15] = s33;
-      const rowEnd = Math.min(TILE, rows - row);
-      const columnEnd = Math.min(TILE, columns - column);
-      for (let i = 0; i < rowEnd; i++) {
-        const to = (row + i) * columns + column;
-        for (let j = 0; j < columnEnd; j++) result[to + j] = sums[i * TILE + j] + bias[row + i];
-      }
+function multiply(rows, columns, bias, result, place, places) {
+  const count = Math.min(TILE, places - place);
+  for (let row = 0, at = 0; row < bias.length; row += TILE) {
+    let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+    let s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+    for (let to = 0; to < columns.length; to += TILE, at += TILE) {
+      const b0 = columns[to];
+      const b1 = columns[to + 1];
+      const b2 = columns[to + 2];
+      const b3 = columns[to + 3];
+      let a = rows[at];
+      s00 += a * b0, s01 += a * b1, s02 += a * b2, s03 += a * b3;
+      a = rows[at + 1];
+      s10 += a * b0, s11 += a * b1, s12 += a * b2, s13 += a * b3;
+      a = rows[at + 2];
+      s20 += a * b0, s21 += a * b1, s22 += a * b2, s23 += a * b3;
+      a = rows[at + 3];
+      s30 += a * b0, s31 += a * b1, s32 += a * b2, s33 += a * b3;
+    }
+    const sums = [s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33];
+    for (let i = 0; i < TILE && row + i < bias.length; i++) {
+      const to = (row + i) * places + place;
+      for (let j = 0; j < count; j++) result[to + j] = sums[TILE * i + j] + bias[row + i];
     }
   }
-  return result;
 }
 
 /** The largest or the mean of each square of values. */
@@ -217,6 +218,14 @@ function groupNorm(layer, weight, bias) {
         });
       }
     }
+    return result;
+  };
+}
+
+function activate(activation) {
+  return (values) => {
+    const result = new Float32Array(values.length);
+    for (let at = 0; at < result.length; at++) result[at] = activation(values[at]);
     return result;
   };
 }

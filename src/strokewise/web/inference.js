@@ -45,9 +45,16 @@ export function forward(layers, looks) {
   return outputs;
 }
 
+/** The levels of a picture → Float32Array in [0, 1]. The scale is a constant, never a statistic. */
+export function toInk(picture) {
+  const ink = new Float32Array(picture.length);
+  for (let at = 0; at < ink.length; at++) ink[at] = picture[at] / 255;
+  return ink;
+}
+
 /** The probabilities of a picture, Uint8Array (G·G): the mean over its looks. `model`: see model_file.js. */
 export function predictProba(model, picture) {
-  const ink = Float32Array.from(picture, (level) => level / 255);
+  const ink = toInk(picture);
   const looks = model.tta_angles.map((degrees) => rotate(ink, model.image_size, degrees, model.ink_gain));
   const logits = forward(model.network, looks).at(-1).values; // (C, looks)
   const rows = looks.map((_, look) => softmax(logits.filter((_, at) => at % looks.length === look)));

@@ -3,7 +3,7 @@
 import { ModelError } from "./errors.js";
 import { MAX_MISFIT, snapOutline } from "./geometry_snap.js";
 import { loadTemplates } from "./geometry_template.js";
-import { forward, predictProba } from "./inference.js";
+import { forward, predictProba, toInk } from "./inference.js";
 import { readModel } from "./model_file.js";
 import { preprocessWithInk } from "./preprocess.js";
 
@@ -77,7 +77,7 @@ export class Recogniser {
    */
   activations(picture) {
     this.#checkPicture(picture);
-    return forward(this.model.network, [Float32Array.from(picture, (level) => level / 255)]);
+    return forward(this.model.network, [toInk(picture)]);
   }
 
   #checkPicture(picture) {
