@@ -17,13 +17,15 @@ import { applyLinear, bounds, determinant, multiplyLinear } from "./geometry_tem
 export const MAX_MISFIT = 0.36; // of a shape that is sure, calibrated on paintings
 const COARSE_SIGMAS = [0.15, 0.1]; // of the ink's scale: what counts as far, a step each
 const FINE_SIGMAS = [0.07, 0.05, 0.05];
-const NUM_POSES = 4; // poses that are refined
+const NUM_POSES = 4; // poses that are refined at a time
 const POSES_EACH = 2; // of each template at most
 const NUM_FINE = 2; // to the end
+const MAX_POSES = 8; // that are refined in a frame
 const GOOD_MISFIT = 0.15; // after the first steps: a pose that fits as well is not looked for elsewhere
+const PLAIN_MISFIT = 0.12; // the same of a plain outline: others are not looked for
 const MISFIT_SIGMA = 0.05; // of the ink's scale: at this distance ink and outline half explain each other
 const SLANT_GAIN = 0.01; // of the misfit that a slant must explain
-const PLAIN_GAIN = 0.01; // of the misfit that an outline that is neither ellipse nor polygon must explain
+const PLAIN_GAIN = 0.04; // of the misfit that an outline must explain that is less symmetric than another of the shape
 const MIN_THICKNESS = 0.02; // width over length of ink that may be a shape: less is a line
 const MIN_POINTS = 8; // of the ink
 
@@ -56,29 +58,40 @@ function findFit(templates, ink, width) {
   const regions = templates.filter((template) => template.isRegion);
   const found = regions.length ? regionPoints(ink, width, Math.min(...regions.map(({ convexity }) => convexity))) : null;
   const isFilled = found !== null && found.filling > MIN_FILLING;
-  const searched = [];
-  if (found) searched.push([found.region, regions, "regionFrame"]);
-  const drawn = templates.filter((template) => !(isFilled && template.isRegion));
-  searched.push([lines, drawn, "hullFrame"]);
   let fits = [];
-  for (const [target, among, frame] of searched) {
-    const frames = among.map((template) => [template, template[frame]]);
-    for (const pose of findPoses(frames, target, NUM_POSES, POSES_EACH)) {
-      const start = { ...pose, linear: projectMap(pose.linear, pose.template.fit) };
-      const refined = refine(start, start.template.fit, target, COARSE_SIGMAS, true);
-      fits.push(measure(refined, isFilled && refined.template.isRegion ? found.region : lines));
+  for (const wanted of [true, false]) {
+    const tried = templates.filter((template) => template.isPlain === wanted);
+    for (const [target, poses] of searchPoses(tried, lines, found?.region, isFilled)) {
+      for (const pose of poses) {
+        const refined = refine(pose, pose.template.fit, target, COARSE_SIGMAS, true);
+        fits.push(measure(refined, isFilled && refined.template.isRegion ? found.region : lines));
+      }
+      fits = fits.sort((a, b) => fitCost(a) - fitCost(b));
+      if (fits.length && fits[0].misfit < GOOD_MISFIT) break;
     }
-    fits = fits.sort((a, b) => a.misfit - b.misfit);
-    if (fits.length && fits[0].misfit < GOOD_MISFIT) break;
+    if (fits.length && fits[0].misfit < PLAIN_MISFIT) break;
   }
   return fits.length ? finish(fits.slice(0, NUM_FINE)) : null;
+}
+
+/** The likeliest poses in the region's frame, if there is one, then in that of the hull: [points, poses], a few at a time. */
+function* searchPoses(templates, lines, region, isFilled) {
+  const searched = [[lines, templates.filter((template) => !(isFilled && template.isRegion)), "hullFrame"]];
+  if (region) searched.unshift([region, templates.filter((template) => template.isRegion), "regionFrame"]);
+  for (const [target, among, frame] of searched) {
+    const frames = among.map((template) => [template, template[frame]]);
+    const poses = findPoses(frames, target, MAX_POSES, POSES_EACH).map((pose) => ({
+      ...pose,
+      linear: projectMap(pose.linear, pose.template.fit),
+    }));
+    for (let first = 0; first < poses.length; first += NUM_POSES) yield [target, poses.slice(first, first + NUM_POSES)];
+  }
 }
 
 /** Refine to the end, and take the best, the simplest of equals. */
 function finish(fits) {
   const final = fits.map(({ pose, ink }) => measure(refine(pose, pose.template.fit, ink, FINE_SIGMAS), ink));
-  const cost = (fit) => fit.misfit + (isPlain(fit.pose.template) ? 0 : PLAIN_GAIN);
-  const best = final.reduce((least, fit) => (cost(fit) < cost(least) ? fit : least));
+  const best = final.reduce((least, fit) => (fitCost(fit) < fitCost(least) ? fit : least));
   const { pose, ink } = best;
   const { template } = pose;
   if (template.fit === "vertices" && template.vertices?.length > 3) {
@@ -93,9 +106,9 @@ function finish(fits) {
   return best;
 }
 
-/** Whether it is an ellipse or a polygon: of two outlines that fit alike, a person meant the plain one. */
-function isPlain(template) {
-  return template.isEllipse || template.vertices !== null;
+/** Its misfit, and what it must explain where it is not plain: few draw a kite or an egg on purpose. */
+function fitCost({ misfit, pose }) {
+  return misfit + (pose.template.isPlain ? 0 : PLAIN_GAIN);
 }
 
 /**

@@ -25,7 +25,7 @@ export class Template {
 
   /** `subpaths` are in the units of the outline; `namedPoints`, too, [x, y] by name. */
   constructor({ shape, variant, fit, mirror, subpaths, namedPoints }) {
-    Object.assign(this, { shape, variant, fit, mirror, subpaths, namedPoints, relatives: [this] });
+    Object.assign(this, { shape, variant, fit, mirror, subpaths, namedPoints, relatives: [this], siblings: [this] });
   }
 
   /** The low and high corner of its box, in the outline's units. */
@@ -133,6 +133,26 @@ export class Template {
     return this.relatives[0];
   }
 
+  /**
+   * Whether no outline of the shape is more symmetric, or as symmetric and straight where this one is curved: of two that
+   * fit alike, a person meant the plain one.
+   */
+  get isPlain() {
+    const isPlainer = ({ symmetry, isStraight }) =>
+      symmetry > this.symmetry || (symmetry === this.symmetry && isStraight && !this.isStraight);
+    return cache(this, "isPlain", () => !this.siblings.some(isPlainer));
+  }
+
+  /** Whether it has straight lines alone. */
+  get isStraight() {
+    return this.subpaths.every(({ pieces }) => pieces.every((piece) => piece.length === 2));
+  }
+
+  /** How many ways there are to lay it onto itself; infinite of an ellipse. */
+  get symmetry() {
+    return this.isEllipse ? Infinity : this.waysOnto(this).length;
+  }
+
   /** Maps {matrix, shift} from its box's frame, -1..1, to the other's that take it onto the other. */
   waysOnto(other) {
     if (!this.#ways.has(other)) this.#ways.set(other, findWays(this, other));
@@ -202,6 +222,7 @@ export function loadTemplates(shape, outlines) {
     else families.push([template]);
   }
   for (const family of families) for (const template of family) template.relatives = family;
+  for (const template of templates) template.siblings = templates;
   return templates;
 }
 
