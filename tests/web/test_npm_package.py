@@ -16,6 +16,7 @@ from strokewise.baseline import selection
 from strokewise.baseline.augmented import augmented_copies
 from strokewise.baseline.estimator import save_baseline
 from strokewise.baseline.selection import Trial
+from strokewise.loading import REFERENCE_MODEL
 from strokewise.model.cnn import CNN
 from strokewise.model.model_files import save_model
 from strokewise.params import Params
@@ -55,7 +56,7 @@ def user_model(tmp_path: Path, root: Path) -> Path:
 
 @pytest.mark.slow
 def test_package_is_packed_installed_and_run_from_its_readme(run_cli: RunCli, npm: str, tmp_path: Path) -> None:
-    export(run_cli, str(tmp_path / "my-shapes"))
+    export(run_cli, str(tmp_path / "my-shapes"), "--model", str(REFERENCE_MODEL))
     folder = tmp_path / "my-shapes"
     assert len(gzip.compress((folder / "index.js").read_bytes())) <= MAX_CODE_BYTES
     assert (folder / "model.safetensors").stat().st_size <= MAX_WEIGHT_BYTES
@@ -86,7 +87,7 @@ def test_package_of_a_users_shapes(
 
 @pytest.mark.slow
 def test_types_are_those_of_the_code(run_cli: RunCli, tsc: str, tmp_path: Path) -> None:
-    export(run_cli, str(tmp_path / "node_modules" / "my-shapes"))
+    export(run_cli, str(tmp_path / "node_modules" / "my-shapes"), "--model", str(REFERENCE_MODEL))
     (tmp_path / "right.ts").write_text("""
       import { load, ModelError, PictureError, Recogniser } from "my-shapes";
       import type { Geometry, Snap } from "my-shapes";
@@ -189,5 +190,5 @@ def test_failure_while_writing_leaves_nothing(run_cli: RunCli, tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(npm_package, "_write_json_file", fail)
-    assert "make room" in refusal(run_cli, "--npm", str(tmp_path / "shapes"))
+    assert "make room" in refusal(run_cli, "--npm", str(tmp_path / "shapes"), "--model", str(REFERENCE_MODEL))
     assert list(tmp_path.iterdir()) == []
