@@ -22,7 +22,7 @@ from strokewise.geometry.path_data import Coordinates, Subpath, transform_path, 
 from strokewise.geometry.polygon import free_corners
 from strokewise.geometry.template import Template
 
-MAX_MISFIT = 0.36  # of a shape that is sure, calibrated on paintings: 95 % of the shapes among them are snapped
+MAX_MISFIT = 0.36  # of a shape that is sure, calibrated on paintings: no outline rather than a wrong one
 COARSE_SIGMAS = (0.15, 0.1)  # of the ink's scale: what counts as far, a step each
 FINE_SIGMAS = (0.07, 0.05, 0.05)
 NUM_POSES, POSES_EACH, NUM_FINE = 4, 2, 2  # poses that are refined at a time, of each template, and to the end
