@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from geometry_drawings import ALL, TEMPLATES
 from strokewise.errors import PictureError
 from strokewise.explain.activations import layer_activations
-from strokewise.geometry.path_data import write_path
 from strokewise.geometry.snap import Geometry, snap_outline
 from strokewise.geometry.template import Template, load_templates
 from strokewise.loading import REFERENCE_MODEL
@@ -28,7 +27,7 @@ from strokewise.preprocessing.preprocess import preprocess, preprocess_with_ink
 from strokewise.preprocessing.stroke_formats import decode_strokes, to_strokes
 from strokewise.preprocessing.stroke_input import rasterize_strokes
 from strokewise.synthesis.plain_svg import plain_svg
-from strokewise.web.model_bytes import model_bytes
+from strokewise.web.model_bytes import describe_outlines, model_bytes
 
 RunNode = Callable[..., Any]
 Strokes = list[list[list[float]]]
@@ -351,18 +350,6 @@ def test_outlines_are_laid_over_ink_as_in_python(run_node: RunNode) -> None:
     templates = {**TEMPLATES, **house}
     drawings = [(template.shape, wobbly(template, 7)) for template in [*ALL, *house["house"]]]
     drawings += [("star", wobbly(TEMPLATES["arrow"][0], 3)), ("arrow", [[[0, 0], [100, 3]]]), ("none", DRAWINGS[0])]
-    outlines = {
-        shape: {
-            one.variant: {
-                "fit": one.fit,
-                "mirror": one.mirror,
-                "path": write_path(one.subpaths, 4),
-                "points": {name: point.tolist() for name, point in one.named_points.items()},
-            }
-            for one in variants
-        }
-        for shape, variants in templates.items()
-    }
     found = run_node(
         """const { preprocessWithInk } = await import(`${web}/preprocess.js`);
         const { snapOutline } = await import(`${web}/geometry_snap.js`);
@@ -371,7 +358,7 @@ def test_outlines_are_laid_over_ink_as_in_python(run_node: RunNode) -> None:
         const templates = Object.fromEntries(entries);
         result = data.drawings.map(([shape, drawing]) =>
           snapOutline(templates[shape] ?? [], preprocessWithInk(drawing, 64, "points"), 0.98));""",
-        {"outlines": outlines, "drawings": drawings},
+        {"outlines": describe_outlines(templates), "drawings": drawings},
     )
     same = 0
     for (shape, drawing), answer in zip(drawings, found, strict=True):

@@ -24,8 +24,8 @@ export class Template {
   #ways = new Map(); // by the other template
 
   /** `subpaths` are in the units of the outline; `namedPoints`, too, [x, y] by name. */
-  constructor({ shape, variant, fit, mirror, subpaths, namedPoints }) {
-    Object.assign(this, { shape, variant, fit, mirror, subpaths, namedPoints, relatives: [this], siblings: [this] });
+  constructor({ shape, variant, fit, mirror, isPlain, subpaths, namedPoints }) {
+    Object.assign(this, { shape, variant, fit, mirror, isPlain, subpaths, namedPoints, relatives: [this] });
   }
 
   /** The low and high corner of its box, in the outline's units. */
@@ -133,26 +133,6 @@ export class Template {
     return this.relatives[0];
   }
 
-  /**
-   * Whether no outline of the shape is more symmetric, or as symmetric and straight where this one is curved: of two that
-   * fit alike, a person meant the plain one.
-   */
-  get isPlain() {
-    const isPlainer = ({ symmetry, isStraight }) =>
-      symmetry > this.symmetry || (symmetry === this.symmetry && isStraight && !this.isStraight);
-    return cache(this, "isPlain", () => !this.siblings.some(isPlainer));
-  }
-
-  /** Whether it has straight lines alone. */
-  get isStraight() {
-    return this.subpaths.every(({ pieces }) => pieces.every((piece) => piece.length === 2));
-  }
-
-  /** How many ways there are to lay it onto itself; infinite of an ellipse. */
-  get symmetry() {
-    return this.isEllipse ? Infinity : this.waysOnto(this).length;
-  }
-
   /** Maps {matrix, shift} from its box's frame, -1..1, to the other's that take it onto the other. */
   waysOnto(other) {
     if (!this.#ways.has(other)) this.#ways.set(other, findWays(this, other));
@@ -209,27 +189,20 @@ export function bounds(points) {
   return [low, high];
 }
 
-/** The templates of a shape from its outlines, {fit, mirror, path, points} by variant. */
+/**
+ * The templates of a shape from its outlines, {fit, mirror, plain, family, path, points} by variant: which of them are the
+ * plainest, and which differ by what their fit leaves free (they have the same `family`), is told by Python.
+ */
 export function loadTemplates(shape, outlines) {
-  const templates = Object.entries(outlines).map(
-    ([variant, { fit, mirror, path, points }]) =>
-      new Template({ shape, variant, fit, mirror, subpaths: parsePath(path), namedPoints: points }),
-  );
-  const families = [];
-  for (const template of templates) {
-    const family = families.find(([first]) => areRelated(template, first));
-    if (family) family.push(template);
-    else families.push([template]);
-  }
-  for (const family of families) for (const template of family) template.relatives = family;
-  for (const template of templates) template.siblings = templates;
+  const families = new Map();
+  const templates = Object.entries(outlines).map(([variant, { fit, mirror, plain, family, path, points }]) => {
+    const subpaths = parsePath(path);
+    const template = new Template({ shape, variant, fit, mirror, isPlain: plain, subpaths, namedPoints: points });
+    families.set(family, [...(families.get(family) ?? []), template]);
+    return template;
+  });
+  for (const family of families.values()) for (const template of family) template.relatives = family;
   return templates;
-}
-
-/** Whether two outlines are the same but for what both leave free: a stretch, or of triangles, any affine map. */
-function areRelated(one, other) {
-  if (one.fit !== other.fit || one.fit === "similarity" || one.mirror !== other.mirror) return false;
-  return one.waysOnto(other).length > 0;
 }
 
 /** See Template.waysOnto. */

@@ -47,7 +47,7 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
         "pooling": params.pooling,
         "normalisation": params.normalisation,
         "layers": layers,
-        "outlines": _plain_outlines(model),
+        "outlines": describe_outlines(read_templates(model)),
     }
     return pack_model(description, weights, weight_type)
 
@@ -57,19 +57,24 @@ def read_templates(model: OnnxModel) -> ShapeTemplates:
     return load_templates(json.loads(model.metadata.get("outlines") or "{}"))
 
 
-def _plain_outlines(model: OnnxModel) -> dict[str, dict[str, Any]]:
-    """The outlines that the runtime lays over ink: shape → variant → what it allows, and its path."""
+def describe_outlines(templates: ShapeTemplates) -> dict[str, dict[str, Any]]:
+    """What the runtime lays over ink, as JSON: shape → variant → its path, and what takes long to find out there.
+
+    `family` is the variant that stands for all that differ by what their fit leaves free.
+    """
     return {
         shape: {
             template.variant: {
                 "fit": template.fit,
                 "mirror": template.mirror,
+                "plain": template.is_plain,
+                "family": template.relatives[0].variant,
                 "path": write_path(template.subpaths, PATH_DIGITS),
                 "points": {name: point.tolist() for name, point in template.named_points.items()},
             }
             for template in variants
         }
-        for shape, variants in read_templates(model).items()
+        for shape, variants in templates.items()
     }
 
 
