@@ -22,9 +22,9 @@ const RULING_SLOPES = [-0.03, -0.015, 0, 0.015, 0.03]; // that are tried for a l
 const RULING_SAMPLES = 64; // points of a line that are looked at
 const MAX_SHADE_STEP = 0.1; // of the page's range of levels: the largest step of shade from a pixel to the next
 const MIN_EDGE_SHARE = 0.15; // of the page's edge that a region of paper holds; a fill that runs off the page holds less
-const MIN_STROKE_DEPTH = 0.25; // of the page's range of levels: what differs less from both sides may be shade
-const CLEAR_MAJORITY = 0.6; // of the page that is lighter than its middle level: then it is the paper, and no stroke is
-const STROKE_RADIUS = 7; // pixels of the thumbnail: areas wider than 15 are no strokes
+const PLAIN_TOLERANCE = 3; // levels by which a plain ground may vary
+const MIN_PLAIN_PAGE = 0.3; // of the page that a plain ground shows on
+const MIN_PLAIN_EDGE = 0.6; // of its edge
 export const SOLID_INK = 96; // of 255: weaker ink is the soft edge of a line
 const MIN_CONTRAST = 12; // levels of 255 by which ink must differ from its paper
 const BLACK_ADVANTAGE = 1.05; // how many times more ink must be seen on black than on white
@@ -242,20 +242,28 @@ function estimatePaper(grey) {
   const lightest = thumb.data.reduce((most, value) => Math.max(most, value), 0);
   const tolerance = 4 + 3 * noiseLevel(thumb);
   const shadeStep = Math.max(tolerance, MAX_SHADE_STEP * (lightest - darkest));
-  const maxDeviation = FLAT_PAPER_RATIO * Math.max(64, lightest - darkest);
-  let bare = floodFromEdges(thumb, shadeStep, new Uint8Array(width * height));
-  let [mean, deviation] = meanAndDeviation(thumb.data, bare);
-  if (deviation >= maxDeviation) {
-    // paper in shade, or a flood that entered strokes over their blurred rims
-    const middle = (lightest + darkest) >> 1;
-    const lightShare = small.data.reduce((count, value) => count + (value > middle), 0) / small.data.length;
-    const depth = Math.max(2 * tolerance, MIN_STROKE_DEPTH * (lightest - darkest));
-    const strokes = findThickStrokes(thumb, depth, lightShare >= 1 - CLEAR_MAJORITY, lightShare <= CLEAR_MAJORITY);
-    bare = floodFromEdges(thumb, shadeStep, strokes);
-    [mean, deviation] = meanAndDeviation(thumb.data, bare);
+  const [mean, deviation] = meanAndDeviation(thumb.data, floodFromEdges(thumb, shadeStep));
+  if (deviation < FLAT_PAPER_RATIO * Math.max(64, lightest - darkest)) return Math.round(mean);
+  // strokes that lie too close for the thumbnail; where the page itself has one level, that is the paper
+  const level = plainLevel(grey);
+  if (level === null) throw new PictureError(PHOTOGRAPH_MESSAGE, "photograph");
+  return level;
+}
+
+/** The level that much of the page and of its edge has, as no photograph does; null if there is none. */
+function plainLevel({ width, height, data }) {
+  const counts = histogram(data);
+  const level = counts.indexOf(Math.max(...counts));
+  const isPlain = (value) => Math.abs(value - level) <= PLAIN_TOLERANCE;
+  let [edge, page] = [0, 0];
+  for (let at = 0, y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      if (!isPlain(data[at])) continue;
+      page++;
+      if (x === 0 || y === 0 || x === width - 1 || y === height - 1) edge++;
+    }
   }
-  if (deviation >= maxDeviation) throw new PictureError(PHOTOGRAPH_MESSAGE, "photograph");
-  return Math.round(mean);
+  return page >= MIN_PLAIN_PAGE * width * height && edge >= MIN_PLAIN_EDGE * 2 * (width + height) ? level : null;
 }
 
 function meanAndDeviation(data, mask) {
@@ -287,57 +295,11 @@ function medianBlur(image, radius) {
   return result;
 }
 
-/** 1 on strokes and small areas that differ by more than `depth` levels from what lies around, else 0. */
-function findThickStrokes(thumb, depth, darker, lighter) {
-  const border = STROKE_RADIUS;
-  const [width, height] = [thumb.width + 2 * border, thumb.height + 2 * border];
-  // continued beyond the edges as it approaches them (odd reflection)
-  const continued = Float64Array.from({ length: width * height }, (_, at) => {
-    const [x, y] = [(at % width) - border, Math.floor(at / width) - border];
-    const edge = thumb.data[clamp(y, 0, thumb.height - 1) * thumb.width + clamp(x, 0, thumb.width - 1)];
-    return 2 * edge - thumb.data[reflect(y, thumb.height) * thumb.width + reflect(x, thumb.width)];
-  });
-  const strokes = new Uint8Array(thumb.data.length);
-  for (const [wanted, sign] of [[darker, 1], [lighter, -1]]) {
-    if (!wanted) continue;
-    const signed = continued.map((value) => sign * value);
-    const closed = slideMaximum(slideMaximum(signed, width, height), width, height, -1);
-    for (let at = 0; at < strokes.length; at++) {
-      const from = (Math.floor(at / thumb.width) + border) * width + (at % thumb.width) + border;
-      if (closed[from] - signed[from] > depth) strokes[at] = 1;
-    }
-  }
-  return strokes;
-}
-
-function reflect(at, size) {
-  while (at < 0 || at >= size) at = at < 0 ? -at : 2 * size - 2 - at;
-  return at;
-}
-
-/** The largest value (the least with `sign` -1) in a square of 15 pixels around each. */
-function slideMaximum(values, width, height, sign = 1) {
-  const pass = (source, length, step, lines, lineStep) => {
-    const result = new Float64Array(source.length);
-    for (let line = 0; line < lines; line++) {
-      for (let at = 0; at < length; at++) {
-        let most = -Infinity;
-        for (let near = Math.max(at - STROKE_RADIUS, 0); near <= Math.min(at + STROKE_RADIUS, length - 1); near++) {
-          most = Math.max(most, sign * source[line * lineStep + near * step]);
-        }
-        result[line * lineStep + at * step] = sign * most;
-      }
-    }
-    return result;
-  };
-  return pass(pass(values, width, 1, height, width), height, width, width, 1);
-}
-
-/** 1 where steps of at most `tolerance` levels lead to from twelve places along the edge, but not where `blocked`. */
-function floodFromEdges(thumb, tolerance, blocked) {
+/** 1 where steps of at most `tolerance` levels lead to from twelve places along the edge. */
+function floodFromEdges(thumb, tolerance) {
   const { width, height, data } = thumb;
   const most = Math.floor(tolerance);
-  const mask = blocked.map((value) => (value ? 255 : 0));
+  const mask = new Uint8Array(width * height);
   const isOpen = (from, to) => Math.abs(data[from] - data[to]) <= most;
   let count = 0;
   for (const x of [0, Math.floor(width / 3), Math.floor((2 * width) / 3), width - 1]) {
@@ -350,9 +312,9 @@ function floodFromEdges(thumb, tolerance, blocked) {
   for (let x = 0; x < width; x++) edge.push(mask[x], mask[(height - 1) * width + x]);
   for (let y = 0; y < height; y++) edge.push(mask[y * width], mask[y * width + width - 1]);
   const pixels = new Array(count + 1).fill(0);
-  for (const region of edge) if (region && region !== 255) pixels[region]++;
+  for (const region of edge) if (region) pixels[region]++;
   const least = Math.min(MIN_EDGE_SHARE * edge.length, Math.max(...pixels));
-  return mask.map((region) => (region && region !== 255 && pixels[region] >= least ? 1 : 0));
+  return mask.map((region) => (region && pixels[region] >= least ? 1 : 0));
 }
 
 /** Whether light ink is a photographed sheet on a dark table: wide, mostly bare, and with a darker drawing on it. */

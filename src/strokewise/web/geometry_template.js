@@ -195,7 +195,7 @@ export function bounds(points) {
  */
 export function loadTemplates(shape, outlines) {
   const families = new Map();
-  const templates = Object.entries(outlines).map(([variant, { fit, mirror, plain, family, path, points }]) => {
+  const templates = Object.entries(outlines).map(([variant, { fit, mirror, plain, family, path, points = {} }]) => {
     const subpaths = parsePath(path);
     const template = new Template({ shape, variant, fit, mirror, isPlain: plain, subpaths, namedPoints: points });
     families.set(family, [...(families.get(family) ?? []), template]);

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strokewise.geometry.path_data import write_path
-from strokewise.geometry.template import ShapeTemplates, load_templates
-from strokewise.model.layers import build_layers, group_norm_groups
+from strokewise.geometry.template import ShapeTemplates, Template, load_templates
+from strokewise.model.layers import Layer, build_layers, group_norm_groups
 from strokewise.model.onnx_file import OnnxModel
 from strokewise.model.tta import INK_GAIN, TTA_ANGLES
 from strokewise.preprocessing.preprocess import PREPROCESSING_VERSION
@@ -31,10 +31,7 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
     Raises ModelError if the model is no CNN.
     """
     params, weights = read_network(model.content, len(model.shapes))
-    layers = [
-        {**dataclasses.asdict(layer), "groups": group_norm_groups(layer.output_size[0])}
-        for layer in build_layers(params, len(model.shapes))
-    ]
+    layers = [_describe_layer(layer) for layer in build_layers(params, len(model.shapes))]
     description: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "shapes": model.shapes,
@@ -50,6 +47,12 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
         "outlines": describe_outlines(read_templates(model)),
     }
     return pack_model(description, weights, weight_type)
+
+
+def _describe_layer(layer: Layer) -> dict[str, Any]:
+    """All of a layer but its costs."""
+    fields = {**dataclasses.asdict(layer), "groups": group_norm_groups(layer.output_size[0])}
+    return {name: value for name, value in fields.items() if name not in ("parameters", "multiply_adds")}
 
 
 def read_templates(model: OnnxModel) -> ShapeTemplates:
@@ -70,12 +73,16 @@ def describe_outlines(templates: ShapeTemplates) -> dict[str, dict[str, Any]]:
                 "plain": template.is_plain,
                 "family": template.relatives[0].variant,
                 "path": write_path(template.subpaths, PATH_DIGITS),
-                "points": {name: point.tolist() for name, point in template.named_points.items()},
+                **({"points": points} if (points := _named_points(template)) else {}),
             }
             for template in variants
         }
         for shape, variants in templates.items()
     }
+
+
+def _named_points(template: Template) -> dict[str, list[float]]:
+    return {name: point.tolist() for name, point in template.named_points.items()}
 
 
 def pack_model(description: dict[str, Any], weights: FloatArrays, weight_type: WeightType) -> bytes:

@@ -99,8 +99,6 @@ export interface Layer {
   readonly stride: number;
   readonly padding: number;
   readonly bias: boolean;
-  readonly parameters: number;
-  readonly multiply_adds: number;
   readonly groups: number;
 }
 
