@@ -47,6 +47,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "pyarrow": {"data", "stages.evaluate", "importing.readers", "reproduction.predictions"},
     "matplotlib": {"plots"},
     "PIL": {"explain.data_uri"},
+    "jinja2": {"explain.html"},
     "pydantic": {"params", "support.validation_errors", "serving.pyfunc_model"},
     "ruamel": {"params", "project"},
     "tqdm": {"support.progress"},

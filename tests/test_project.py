@@ -72,7 +72,7 @@ def test_digest_covers_code_and_other_files_but_no_comment(
 
     assert changed("explain/page.py", "# a comment\n") == set()
     assert changed("explain/page.py", "EXTRA = 1\n") == {"explain"}
-    assert changed("explain/style.css", "p {}\n") == {"explain"}
+    assert changed("explain/templates/style.css", "p {}\n") == {"explain"}
     assert changed("training/trainer.py", "EXTRA = 1\n") == {"train"}
     assert "generate" in changed("synthesis/hand.py", "EXTRA = 1\n")
     assert changed("cli/app.py", "EXTRA = 1\n") == set()

@@ -114,7 +114,8 @@ def write_code_digests(folder: Path = CODE_DIR) -> None:
     for path in sorted((PACKAGE / "stages").glob("[!_]*.py")):
         module = f"stages.{path.stem}"
         rooms = {source.parent for source in import_closure(module)} - {PACKAGE, PACKAGE / "stages"}
-        others = sorted(file for room in rooms for file in room.iterdir() if file.is_file() and file.suffix != ".py")
+        files = {file for room in rooms for file in room.rglob("*") if file.is_file() and file.suffix != ".py"}
+        others = sorted(file for file in files if "__pycache__" not in file.parts)
         contents = {str(file.relative_to(PACKAGE)): hashlib.sha256(file.read_bytes()).hexdigest() for file in others}
         digest = json_digest({"code": code_digest(module), "files": contents})
         (folder / path.stem).write_text(f"{digest}\n", encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from strokewise.explain import analysis, attribution, page
+from strokewise.explain import analysis, attribution, html, page
 from strokewise.explain.analysis import Analysis
 from strokewise.explain.page import ModelSummary
 from strokewise.model.cnn import CNN
@@ -40,7 +40,7 @@ def test_classes_of_the_page_are_in_the_style_sheet_and_no_others(
     text = page.explanation_page(cnn, analyses, baseline_summary, 4)
     body = text.split("</style>")[1]
     used = {name for names in re.findall(r'class="([^"]*)"', body) for name in names.split()}
-    styled = set(re.findall(r"\.([a-z]+)\b", page.STYLE_FILE.read_text(encoding="utf-8")))
+    styled = set(re.findall(r"\.([a-z]+)\b", html.style_sheet("style.css", "index.css")))
     assert used == styled
 
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strokewise.explain import page, sections
-from strokewise.explain.activations import LayerActivation, Maps, group_by_block, layer_activations
+from strokewise.explain import views
+from strokewise.explain.activations import LayerActivation, Maps, layer_activations
 from strokewise.explain.attribution import integrated_gradients
-from strokewise.explain.layer_strips import shown_channels
+from strokewise.explain.html import render_template
 from strokewise.model.cnn import CNN
 from strokewise.model.inference import Pictures, predict_proba
 from strokewise.model.layers import count_parameters
@@ -36,6 +35,7 @@ class ComparedModel:
 
     name: str
     cnn: CNN
+    parameters: int
     accuracy: float
     """On all test paintings."""
     test_paintings: int
@@ -55,48 +55,24 @@ def compare_model(
         )
         for picture, scores in zip(shown, predict_proba(cnn, shown, angles=NO_TTA), strict=True)
     ]
-    return ComparedModel(name=name, cnn=cnn, accuracy=accuracy, test_paintings=len(pictures), views=views)
+    return ComparedModel(
+        name=name,
+        cnn=cnn,
+        parameters=count_parameters(cnn.layers),
+        accuracy=accuracy,
+        test_paintings=len(pictures),
+        views=views,
+    )
 
 
 def comparison_page(models: Sequence[ComparedModel], pictures: Pictures, labels: NDArray[np.int64]) -> str:
     """The page about models with the same shapes, for the pictures (N, G, G) of their views."""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(model.name)}</th><td>{escape(model.cnn.params.line_filters)}</td>'
-        f"<td>{count_parameters(model.cnn.layers):,}</td><td>{model.accuracy:.1%}</td></tr>"
-        for model in models
-    )
-    filters = "".join(f"<h3>{escape(model.name)}</h3>{sections.filters_section(model.cnn)}" for model in models)
-    title = "Networks side by side"
-    parts = [
-        f"<header><h1>{len(models)} networks side by side</h1><p>Blue is above zero, white is zero, rust is below it; "
-        "maps beneath each other share a scale.</p></header>"
-        '<table class="plain"><tr><th>model</th><th>line filters</th><th>numbers</th>'
-        f"<th>accuracy on {models[0].test_paintings:,} test paintings</th></tr>{rows}</table>",
-        f"<section><h2>The line filters</h2>{filters}</section>",
-    ]
-    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        cards = "".join(_model_card(model, model.views[number]) for model in models)
-        parts.append(
-            f'<section class="analysis"><h2>{escape(models[0].cnn.shapes[label])}</h2><div class="row">'
-            f'<figure style="width:9rem">{sections.map_image(picture / 255, "the picture")}'
-            f"<figcaption>what they see</figcaption></figure>{cards}</div></section>"
-        )
-    return page.html_document(title, parts)
-
-
-def _model_card(model: ComparedModel, view: PictureView) -> str:
-    """One CNN's answer, its attribution, and the maps that the first and the last block end with."""
-    predicted = int(view.scores.argmax())
-    ends = [members[-1] for members in group_by_block(view.activations).values() if not members[-1].is_vector]
-    sprites = "".join(
-        sections.map_sprite(
-            [end.maps[channel] for channel in shown_channels(end, MAPS_PER_BLOCK)], end.layer.block, end.size, end.title
-        )
-        for end in (ends[0], ends[-1])
-    )
-    shape = escape(model.cnn.shapes[predicted])
-    return (
-        f'<div class="card"><h4>{escape(model.name)}</h4><p class="note">{shape}, {view.scores[predicted]:.1%}</p>'
-        f'<div class="steps">{sprites}<figure>{sections.map_image(view.attribution, "attribution")}'
-        f"<figcaption>which pixels speak for {shape}</figcaption></figure></div></div>"
+    return render_template(
+        "comparison.html",
+        title="Networks side by side",
+        view=views,
+        models=models,
+        pictures=list(pictures),
+        labels=labels.tolist(),
+        maps_per_block=MAPS_PER_BLOCK,
     )

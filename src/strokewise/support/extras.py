@@ -6,6 +6,7 @@ PIPELINE_PACKAGES = {  # module -> package
     "PIL": "pillow",
     "cssselect2": "cssselect2",
     "dvc": "dvc",
+    "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "onnx": "onnx",
