@@ -5,11 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from browser_page import BrowserPage, open_browser
 from strokewise.cli import app
 
 RunCli = Callable[..., tuple[int, str, str]]
@@ -62,16 +63,22 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
-    """browse(page, *options): open a file in headless Chromium → (its standard output, its log)."""
+def chromium() -> str:
+    """The program of a Chromium or Chrome; without one the test is skipped, except in CI."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         message = "no browser found: install Chromium or Chrome to run this test"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return path
 
-    def chromium(page: Path, *options: str) -> tuple[str, str]:
+
+@pytest.fixture(scope="session")
+def browse(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Browse:
+    """browse(page, *options): open a file in headless Chromium → (its standard output, its log)."""
+
+    def run_chromium(page: Path, *options: str) -> tuple[str, str]:
         command = [
-            path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--allow-file-access-from-files", "--enable-logging=stderr", "--v=0", "--hide-scrollbars",
             f"--user-data-dir={tmp_path_factory.mktemp('profile')}", *options, page.as_uri(),
@@ -79,4 +86,11 @@ def browse(tmp_path_factory: pytest.TempPathFactory) -> Browse:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         return done.stdout, done.stderr
 
-    return chromium
+    return run_chromium
+
+
+@pytest.fixture(scope="session")
+def browser_page(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserPage]:
+    """A page in headless Chromium that is driven with real mouse, touch and keys."""
+    with open_browser(chromium, tmp_path_factory.mktemp("profile")) as page:
+        yield page

@@ -51,7 +51,7 @@ OWNERS = {  # a heavy library -> the modules, or folders of modules, that may im
     "pydantic": {"params", "support.validation_errors", "serving.pyfunc_model"},
     "ruamel": {"params", "project"},
     "tqdm": {"support.progress"},
-    "safetensors": {"model", "training", "reproduction.comparison", "web.model_bytes"},
+    "safetensors": {"model", "training", "reproduction.comparison", "web.model_bytes", "explain.live_page"},
 }
 NEVER = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
 

@@ -29,7 +29,7 @@ ARCHITECTURES = {
         "hidden_units": 8,
     },
 }
-VOID_TAGS = {"img", "meta", "link", "br"}
+VOID_TAGS = {"img", "meta", "link", "br", "input"}
 
 
 class ParsedPage(HTMLParser):

@@ -117,7 +117,7 @@ def test_explain_writes_a_sheet_a_shape_and_is_reproducible(
     few = params.model_copy(update={"explain": params.explain.model_copy(update={"feature_maps": 1})})
     explained = explain(few)
     first = report_files()
-    assert sorted(first) == ["explain/cross.png", "explain/ellipse.png", "explain/other.png", "index.html"]
+    assert sorted(first) == ["explain/cross.png", "explain/ellipse.png", "explain/other.png", "index.html", "live.html"]
     assert explain(few) == explained
     assert report_files() == first
     for name in ("cross", "ellipse", "other"):
@@ -201,7 +201,7 @@ def test_failure_leaves_the_report_unchanged(project: Path, params: Params, monk
     with pytest.raises(KeyboardInterrupt):
         explain(params)
     assert report_files() == before
-    assert sorted(path.name for path in REPORT_DIR.iterdir()) == ["explain", "index.html"]
+    assert sorted(path.name for path in REPORT_DIR.iterdir()) == ["explain", "index.html", "live.html"]
 
 
 def test_explain_pictures_needs_a_model_alone(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

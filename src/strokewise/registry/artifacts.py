@@ -20,7 +20,7 @@ from strokewise.params import RegisterParams
 from strokewise.support.paths import BASELINE_DIR, HISTORY_FILE, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
 from strokewise.support.regular_file import read_regular
 
-REPORT_PATTERNS = ("*.png", "*.csv", "*.json", "index.html", "predictions.parquet")
+REPORT_PATTERNS = ("*.png", "*.csv", "*.json", "*.html", "predictions.parquet")
 MAX_REPORT_BYTES = 2**26  # of details.json, a table or a history
 MEASURED = {  # the numbers in details.json that a registration prints, by section
     **dict.fromkeys(("cnn", "baseline"), ("accuracy", "low", "high")),

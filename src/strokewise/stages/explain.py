@@ -1,6 +1,7 @@
 """data/paintings, data/model, data/baseline → data/report: what the CNN sees in one test painting of every shape.
 
 index.html            the page: layers, receptive fields, the arithmetic, why this shape; a single file
+live.html             a page to draw on, in which the network runs: a single file as well
 explain/<shape>.png   the layers as a sheet, for DVC and MLflow
 
 The painting is the first of its shape that the CNN gets right, so it is neither the easiest nor picked by hand. If it
@@ -23,18 +24,20 @@ from strokewise.explain.analysis import Analysis, ReferenceSet
 from strokewise.explain.attribution import ink_correlation
 from strokewise.explain.comparison import compare_model, comparison_page
 from strokewise.explain.layer_strips import layer_strips
+from strokewise.explain.live_page import live_page, read_snapshots
 from strokewise.explain.page import ModelSummary
 from strokewise.model.cnn import CNN
 from strokewise.model.inference import Pictures, predict_proba
 from strokewise.model.model_files import load_model
-from strokewise.model.onnx_file import OnnxModel
+from strokewise.model.onnx_file import OnnxModel, load_onnx
 from strokewise.model.tta import NO_TTA
 from strokewise.params import Params
 from strokewise.preprocessing.decode import decode
 from strokewise.preprocessing.preprocess import preprocess
 from strokewise.support import atomic_io, progress
-from strokewise.support.paths import BASELINE_DIR, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR
+from strokewise.support.paths import BASELINE_DIR, MODEL_DIR, PAINTINGS_DIR, REPORT_DIR, SNAPSHOTS_FILE
 
+INDEX_FILE, LIVE_FILE = "index.html", "live.html"
 MAX_CANDIDATES = 25  # paintings of a shape that are tried
 MAX_REFERENCE = 2000  # training paintings that patches are taken from
 MAX_SHIFTED = 300  # test paintings that are shifted after preprocessing
@@ -81,10 +84,17 @@ def explain(params: Params) -> Explained:
         for one in progress.track(analyses, len(analyses), "explain", "shapes"):
             _draw_layer_sheet(cnn, one, params.explain.feature_maps, folder / f"{one.title}.png")
     summary = _summarise_baseline(cnn, baseline, test, reference)
-    html = page.explanation_page(cnn, analyses, summary, params.explain.feature_maps)
-    atomic_io.write_text(REPORT_DIR / "index.html", html)
+    html = page.explanation_page(cnn, analyses, summary, params.explain.feature_maps, live_page=LIVE_FILE)
+    live = live_page(
+        load_onnx(MODEL_DIR),
+        "the network that was just trained",
+        read_snapshots(MODEL_DIR / SNAPSHOTS_FILE),
+        index_page=INDEX_FILE,
+    )
+    atomic_io.write_text(REPORT_DIR / LIVE_FILE, live.html)
+    atomic_io.write_text(REPORT_DIR / INDEX_FILE, html)
     answers = {one.title: _predicted_shape(cnn, one) for one in analyses}
-    return Explained(page=REPORT_DIR / "index.html", paintings=paintings, answers=answers)
+    return Explained(page=REPORT_DIR / INDEX_FILE, paintings=paintings, answers=answers)
 
 
 def explain_pictures(paths: Sequence[Path], model: Path, output: Path) -> Path:

@@ -14,7 +14,8 @@ from strokewise.registry.artifacts import PipelineState
 from strokewise.registry.promotion import RegistrationOutcome
 from strokewise.registry.store import StoreUnavailable
 
-SHOWN_PICTURES = ("data/report/index.html", "data/report/mistakes.png", "data/paintings/contact-sheet.png")
+SHOWN_PAGES = ("data/report/live.html", "data/report/index.html")
+SHOWN_PICTURES = ("data/report/mistakes.png", "data/paintings/contact-sheet.png")
 TEXT_WIDTH = 100  # characters a line of reasons
 NEXT_COMMANDS = {
     "strokewise predict drawing.png": "recognise a drawing of your own",
@@ -75,6 +76,7 @@ def format_summary(state: PipelineState, outcome: RegistrationOutcome, dry_run: 
         ("Baseline", baseline),
         ("Difference", difference),
         *_format_outcome_lines(outcome, dry_run),
+        ("Pages", "  ".join(SHOWN_PAGES)),
         ("Pictures", "  ".join(SHOWN_PICTURES)),
         *zip(("Next", "", ""), (f"{command:<32}{why}" for command, why in NEXT_COMMANDS.items()), strict=True),
     ]

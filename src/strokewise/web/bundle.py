@@ -1,8 +1,8 @@
-"""The modules of the JavaScript runtime → one ES module, which a package ships and a page holds.
+"""JavaScript modules → one ES module: the runtime that a package ships, or the script that a page holds.
 
 Nothing is compiled: the files stand one after the other, each after those that it imports, without imports and comments
-(a quarter of them; the types carry what a user must know). Their top-level names differ, and what `index.js` exports is
-exported.
+(a quarter of them; the types carry what a user must know). Their top-level names differ, and what only the last one
+exports is exported.
 """
 
 import re
@@ -10,13 +10,19 @@ from pathlib import Path
 
 WEB_DIR = Path(__file__).parent
 ENTRY_MODULE = "index"
+PAGE_MODULE = "live_page"  # the page that thinks while one draws
 JS_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 JS_COMMENT = re.compile(r"^ */\*\*(?:.|\n)*?\*/\n|^ *// .*\n| +// .*$", re.MULTILINE)
 JS_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
-def module_names() -> list[str]:
-    """The names of all modules, each after those that it imports."""
+COMMENTS = re.compile(  # on lines of their own, or after the end of a statement; and what indents a line
+    r"""^[ ]*(?:/\*\*.*?\*/|//[^\n]*)\n|^[ ]+|(?<=[;,{}()\[\]])[ ]//[ ][^"'`\n]*$""", re.MULTILINE | re.DOTALL
+)
+
+
+def module_names(entry: str = ENTRY_MODULE) -> list[str]:
+    """The names of the module `entry` and of all that it imports, each after those that it imports itself."""
     ordered: list[str] = []
 
     def visit(name: str) -> None:
@@ -25,18 +31,26 @@ def module_names() -> list[str]:
                 visit(imported)
         ordered.append(name)
 
-    visit(ENTRY_MODULE)
+    visit(entry)
     return ordered
 
 
-def join_modules() -> str:
-    """The source of the ES module."""
+def join_modules(entry: str = ENTRY_MODULE) -> str:
+    """The source of the ES module that does what the module `entry` does."""
     parts = []
-    for name in module_names():
+    for name in module_names(entry):
         text = JS_COMMENT.sub("", JS_IMPORT.sub("", _read_module(name))).strip()
         text = re.sub(r"\n\n+", "\n\n", text)
-        parts.append(f"// --- {name}.js\n\n" + (text if name == ENTRY_MODULE else JS_EXPORT.sub("", text)))
+        parts.append(f"// --- {name}.js\n\n" + (text if name == entry else JS_EXPORT.sub("", text)))
     return "\n\n".join(parts) + "\n"
+
+
+def page_script() -> str:
+    """The script of the page, without the comments and the indentation of its source.
+
+    It is no module: a browser runs it where it stands, before it has read the rest of the page.
+    """
+    return f'"use strict";\n{{\n{COMMENTS.sub("", join_modules(PAGE_MODULE))}}}\n'
 
 
 def _read_module(name: str) -> str:

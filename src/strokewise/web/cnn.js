@@ -7,7 +7,7 @@
  * that a convolution of all of them is one product of matrices.
  */
 
-const NORM_EPSILON = 1e-5; // of torch's normalisations
+export const NORM_EPSILON = 1e-5; // of torch's normalisations
 const LEAKY_SLOPE = 0.01; // of torch's leaky ReLU
 const TILE = 4; // maps and places that are summed up together
 

@@ -61,7 +61,8 @@ export function predictProba(model, picture) {
   return Array.from(rows[0], (_, label) => rows.reduce((sum, row) => sum + row[label], 0) / rows.length);
 }
 
-function softmax(logits) {
+/** Logits → probabilities that sum to 1, Float64Array. */
+export function softmax(logits) {
   const most = Math.max(...logits);
   const powers = Float64Array.from(logits, (logit) => Math.exp(logit - most));
   const sum = powers.reduce((total, power) => total + power, 0);

@@ -30,6 +30,11 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
 
     Raises ModelError if the model is no CNN.
     """
+    return pack_model(*describe_model(model), weight_type)
+
+
+def describe_model(model: OnnxModel) -> tuple[dict[str, Any], FloatArrays]:
+    """What the runtime is told of a model, and its weights by layer and part. Raises ModelError if it is no CNN."""
     params, weights = read_network(model.content, len(model.shapes))
     layers = [_describe_layer(layer) for layer in build_layers(params, len(model.shapes))]
     description: dict[str, Any] = {
@@ -46,7 +51,7 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
         "layers": layers,
         "outlines": describe_outlines(read_templates(model)),
     }
-    return pack_model(description, weights, weight_type)
+    return description, weights
 
 
 def _describe_layer(layer: Layer) -> dict[str, Any]:

@@ -64,7 +64,7 @@ function readTensors(header, data) {
 }
 
 /** A float16 in its 16 bits → its value. */
-function fromHalf(bits) {
+export function fromHalf(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
