@@ -78,7 +78,7 @@ def describe_outlines(templates: ShapeTemplates) -> dict[str, dict[str, Any]]:
                 "plain": template.is_plain,
                 "family": template.relatives[0].variant,
                 "path": write_path(template.subpaths, PATH_DIGITS),
-                **({"points": points} if (points := _named_points(template)) else {}),
+                **({"points": points} if (points := _points_by_name(template)) else {}),
             }
             for template in variants
         }
@@ -86,7 +86,7 @@ def describe_outlines(templates: ShapeTemplates) -> dict[str, dict[str, Any]]:
     }
 
 
-def _named_points(template: Template) -> dict[str, list[float]]:
+def _points_by_name(template: Template) -> dict[str, list[float]]:
     return {name: point.tolist() for name, point in template.named_points.items()}
 
 
