@@ -1,5 +1,7 @@
 """The commands of the registry: ui, serve, history, rollback, promote and sync."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from strokewise.recogniser import Recogniser
     from strokewise.registry.replay import ReplayedState
     from strokewise.registry.versions import RegistryEvent
+    from strokewise.serving.app import ServedPage
 
 app = typer.Typer()
 
@@ -30,6 +33,7 @@ def ui(
     epilog=help_examples(
         "strokewise serve",
         "strokewise serve --model data/model --port 5010",
+        "strokewise serve --collect data/feedback",
         "strokewise serve --host 0.0.0.0 --allowed-hosts drawings.example.org",
     )
 )
@@ -50,23 +54,50 @@ def serve(
             help="Names by which clients may ask for the server besides its address; * allows all. Repeatable.",
         ),
     ] = None,
+    collect: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            file_okay=False,
+            help="Keep drawings that the page sends with their right names, for `strokewise import FOLDER --train`.",
+        ),
+    ] = None,
 ) -> None:
-    """Answer pictures over HTTP, in the protocol of MLflow's scoring server; Ctrl-C ends it."""
+    """Answer pictures over HTTP, as MLflow's scoring server does, and show a page to draw on; Ctrl-C ends it."""
     from strokewise.serving.serve import serve_model
     from strokewise.support import native_output
 
     names = [name.strip() for value in allowed_hosts or () for name in value.split(",")]
     with native_output.silent_libraries():  # a damaged picture has its answer, and is nothing for the log
-        serve_model(host, port, lambda: _load_served(model), typer.echo, names)
+        serve_model(host, port, lambda: _load_served(model, collect is not None), typer.echo, names, collect)
 
 
-def _load_served(model: str | None) -> "tuple[Recogniser, str]":
-    """The recogniser to serve and its display name; imported after the port is bound, because it takes seconds."""
+def _load_served(model: str | None, collects: bool) -> "tuple[Recogniser, str, Callable[[], ServedPage]]":
+    """The recogniser, its display name, and what makes its page.
+
+    Imported after the port is bound, because it takes seconds.
+    """
     from strokewise.loading import find_model
     from strokewise.recogniser import Recogniser
 
     path, name = find_model(model)
-    return Recogniser(path), name
+    return Recogniser(path), name, lambda: _make_page(path, name, collects)
+
+
+def _make_page(model: Path, name: str, collects: bool) -> "ServedPage":
+    """The page to draw on, with a slider if snapshots lie beside the model. Raises UserError where there is none."""
+    from strokewise.serving.app import ServedPage
+    from strokewise.support.extras import missing_extra
+    from strokewise.support.paths import SNAPSHOTS_FILE
+
+    try:
+        from strokewise.explain.live_page import live_page, read_snapshots
+        from strokewise.model.onnx_file import load_onnx
+
+        page = live_page(load_onnx(model), name, read_snapshots(model / SNAPSHOTS_FILE), collects=collects)
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from None
+    return ServedPage(page.html.encode(), page.policy)
 
 
 @app.command(epilog=help_examples("strokewise history"))

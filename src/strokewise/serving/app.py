@@ -2,6 +2,8 @@
 
     POST /invocations  {"inputs": [picture, ...]}, application/json → {"predictions": [answer, ...]}, one per picture
                        beside it, "params": {"snap": true, "max_misfit": 0.3} asks for the geometry of each drawing
+    GET  /                 a page to draw on, made from the model that is served
+    POST /feedback         {"shape": name, "strokes": [...]} of that page → {"kept": number}, if drawings are collected
     GET  /ping, /health, /version
 
 Whatever else is requested is answered with {"error_code": ..., "message": ...}, as MLflow does. A picture that cannot
@@ -11,7 +13,8 @@ be read has its `error` as answer, which begins with its index; the others are a
 import asyncio
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,36 +24,59 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from strokewise.errors import ModelError, PictureError, one_line
+from strokewise.errors import ModelError, PictureError, UserError, one_line
 from strokewise.geometry.snap import MAX_MISFIT
 from strokewise.preprocessing.stroke_formats import is_stroke_text
 from strokewise.recogniser import Recogniser
+from strokewise.serving.feedback import FeedbackFolder, check_same_origin
 from strokewise.serving.hosts import ANY_HOST, host_check
 from strokewise.serving.limits import RequestGate, RequestLimits, RequestRefused, drain_body, error_body, parse_body
 from strokewise.serving.picture_items import to_source
 
 SCORING_PATH = "/invocations"
+PAGE_PATH, FEEDBACK_PATH = "/", "/feedback"
 STATUS_PATHS = ("/ping", "/health", "/version")
 INPUT_KEYS = ("inputs", "instances", "dataframe_split")
 PARAMS_KEY = "params"
 EXPECTED_BODY = 'send {"inputs": [picture, ...]}, each picture base64 text or an array (H, W), (H, W, 3) or (H, W, 4)'
-
-
+PAGE_CHUNK = 2**16  # bytes of a page that are handed over at a time: a slow client holds no more of it in memory
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 SHUTDOWN_MESSAGE = "the server is being ended; ask another one, or later"
+
+
+@dataclass(frozen=True)
+class ServedPage:
+    """A page, and what its Content-Security-Policy allows it."""
+
+    content: bytes
+    policy: str
 
 
 def build_app(
     recogniser: Recogniser,
     limits: RequestLimits | None = None,
     is_allowed_host: Callable[[str], bool] = host_check("", [ANY_HOST]),  # noqa: B008 - a constant
+    make_page: Callable[[], ServedPage] | None = None,
+    feedback: FeedbackFolder | None = None,
 ) -> Starlette:
     """The ASGI application that answers with `recogniser`, which several threads call at once.
 
-    `is_allowed_host` is given the `Host` header of each request that has one.
+    Args:
+        recogniser: answers.
+        limits: of requests.
+        is_allowed_host: is given the `Host` header of each request that has one.
+        make_page: makes the page when it is first asked for; what UserError it raises is the answer then.
+        feedback: keeps the drawings that the page sends; None: none are taken.
     """
     limits = limits or RequestLimits()
     gate = RequestGate(limits)
@@ -67,9 +93,50 @@ def build_app(
             return _error_response(503, SHUTDOWN_MESSAGE)
         return Response(content, media_type="application/json")
 
+    made: list[ServedPage] = []
+    making = threading.Lock()
+
+    def get_page() -> ServedPage:
+        with making:
+            if not made:
+                assert make_page is not None
+                made.append(make_page())
+            return made[0]
+
+    async def show_page(request: Request) -> Response:
+        try:
+            async with gate.turn():
+                page = await asyncio.get_running_loop().run_in_executor(workers, get_page)
+        except asyncio.CancelledError:
+            return _error_response(503, SHUTDOWN_MESSAGE)
+        except UserError as error:
+            raise RequestRefused(404, f"there is no page: {error}") from None
+        headers = {
+            **PAGE_HEADERS,
+            "Content-Security-Policy": f"{page.policy}; frame-ancestors 'none'",
+            "Content-Length": str(len(page.content)),
+        }
+        return StreamingResponse(_chunks(page.content), 200, headers, media_type="text/html")
+
+    async def take_feedback(request: Request) -> Response:
+        assert feedback is not None
+        check_same_origin(request.headers)
+
+        def keep(body: bytes) -> bytes:
+            return json.dumps({"kept": feedback.keep(parse_body(body, limits))}).encode()
+
+        try:
+            async with gate.receive_body(request) as body, gate.turn():
+                content = await asyncio.get_running_loop().run_in_executor(workers, keep, body)
+        except asyncio.CancelledError:
+            return _error_response(503, SHUTDOWN_MESSAGE)
+        return Response(content, media_type="application/json")
+
+    page_routes = [Route(PAGE_PATH, show_page)] if make_page else []
+    page_routes += [Route(FEEDBACK_PATH, take_feedback, methods=["POST"])] if feedback else []
     status_routes = [Route(path, _report_version if path == "/version" else _report_ready) for path in STATUS_PATHS]
     app = Starlette(
-        routes=[Route(SCORING_PATH, invocations, methods=["POST"]), *status_routes],
+        routes=[Route(SCORING_PATH, invocations, methods=["POST"]), *page_routes, *status_routes],
         middleware=[Middleware(_HeaderCheck, limits=limits, is_allowed_host=is_allowed_host)],
         exception_handlers={
             RequestRefused: _refuse,
@@ -173,6 +240,11 @@ def _read_row(row: dict[str, Any]) -> Any:
 # --- what is no prediction
 
 
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), PAGE_CHUNK):
+        yield content[start : start + PAGE_CHUNK]
+
+
 async def _report_ready(_: Request) -> Response:
     return Response("\n", media_type="application/json")
 
@@ -193,7 +265,7 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     await drain_body(request)
     path, method = request.scope["path"], request.method[:20]
     if error.status_code == 405:
-        allowed = "POST" if path == SCORING_PATH else "GET"
+        allowed = "POST" if path in (SCORING_PATH, FEEDBACK_PATH) else "GET"
         return _error_response(405, f"{path} takes {allowed}, not {method}", error.headers)
     message = f"there is nothing here; POST to {SCORING_PATH}, or GET {', '.join(STATUS_PATHS)}"
     return _error_response(404, message)

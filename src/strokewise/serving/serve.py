@@ -4,12 +4,14 @@ import contextlib
 import signal
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 
 from strokewise.recogniser import Recogniser
-from strokewise.serving.app import SCORING_PATH, build_app
+from strokewise.serving.app import SCORING_PATH, ServedPage, build_app
 from strokewise.serving.connections import BACKLOG, ConnectionLimits, LimitedProtocol, WaitingConnections
+from strokewise.serving.feedback import FeedbackFolder
 from strokewise.serving.hosts import host_check
 from strokewise.serving.ports import bind_port, server_url
 from strokewise.support.signals import ENDING_SIGNALS
@@ -20,9 +22,10 @@ GRACEFUL_SHUTDOWN_S = 10  # for running requests to end
 def serve_model(
     host: str,
     port: int,
-    load: Callable[[], tuple[Recogniser, str]],
+    load: Callable[[], tuple[Recogniser, str, Callable[[], ServedPage]]],
     echo: Callable[[str], None],
     allowed_hosts: Collection[str] = (),
+    collect: Path | None = None,
 ) -> None:
     """Answer requests on `host`:`port` until a signal: SIGINT, SIGTERM or SIGHUP, unless it was ignored (`nohup`).
 
@@ -31,20 +34,24 @@ def serve_model(
 
     Args:
         host, port: where to listen.
-        load: returns the recogniser and its display name; called after the port is bound, because loading takes
-            seconds. Clients that connect earlier wait.
+        load: returns the recogniser, its display name and what makes the page to draw on; called after the port is
+            bound, because loading takes seconds. Clients that connect earlier wait.
         echo: prints a line.
         allowed_hosts: names by which clients may ask for this server besides `host`; `*` allows every name.
 
-    Raises RegistryError if the port is taken, UserError if one of `allowed_hosts` is none, and what `load` raises.
+        collect: the folder in which drawings are kept that the page sends with their right names.
+
+    Raises RegistryError if the port is taken, UserError if one of `allowed_hosts` is none or `collect` cannot be, and
+    what `load` raises.
     """
     is_allowed_host = host_check(host, allowed_hosts)
     with bind_port(host, port) as listener:
         listener.listen(BACKLOG)
-        recogniser, name = load()
+        recogniser, name, make_page = load()
+        feedback = FeedbackFolder(collect, recogniser.shapes) if collect else None
         waiting = WaitingConnections(ConnectionLimits.of_process())
         config = uvicorn.Config(
-            build_app(recogniser, is_allowed_host=is_allowed_host),
+            build_app(recogniser, None, is_allowed_host, make_page, feedback),
             http=partial(LimitedProtocol, waiting=waiting),  # type: ignore[arg-type]  # it is called, nothing else
             ws="none",
             loop="asyncio",
@@ -56,6 +63,7 @@ def serve_model(
             proxy_headers=False,
             timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
         )
+        echo(f"{server_url(host, port)}/ is a page to draw on")
         echo(f"{name} answers at {server_url(host, port)}{SCORING_PATH} (Ctrl-C ends it)")
         _Server(config).run([listener])
 

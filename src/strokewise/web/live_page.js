@@ -323,7 +323,7 @@ function acceptCorrections() {
     try {
       const response = await fetch(FEEDBACK_PATH, { method: "POST", headers: { "Content-Type": "application/json" }, body });
       const answer = await response.json();
-      reply.textContent = response.ok ? `Kept: ${answer.kept} drawings so far.` : answer.message;
+      reply.textContent = response.ok ? `Kept, with ${answer.kept - 1} others.` : answer.message;
     } catch {
       reply.textContent = "The server does not answer; the drawing was not kept.";
     }
