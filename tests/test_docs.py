@@ -23,6 +23,7 @@ GIT_IGNORED = (  # written by the pipeline or by a user
     "data/baseline",
     "data/report",
     "data/curve",
+    "data/feedback",
     "data/outlines/house",
 )
 NO_PATHS = {"application/json", "tests/x/test_y.py", "src/strokewise/x/y.py"}  # a type, and placeholders
