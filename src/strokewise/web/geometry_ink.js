@@ -77,7 +77,7 @@ export function regionPoints(ink, width, convexity) {
   const hull = polygonArea(convexHull(outermostSolid(ink)));
   let page = solidPage(ink, 4); // most outlines are closed: then no more is needed
   for (const gap of GAP_SHARES) {
-    if (gap === GAP_SHARES[1]) page = solidPage(ink, Math.round(GAP_SHARES.at(-1) * side) + 4);
+    if (gap === GAP_SHARES[1]) page = solidPage(ink, Math.ceil((GAP_SHARES.at(-1) * side) / 2) + 4);
     const reach = 0.5 + (gap * side) / 2;
     const hole = largestHole(page.distances, reach, page);
     if (!hole) continue;
@@ -87,8 +87,10 @@ export function regionPoints(ink, width, convexity) {
   const { width: pageWidth, height: pageHeight, bare, distances } = page;
   const bridge = (GAP_SHARES[1] * side) / 2;
   const outside = floodFill(pageWidth, pageHeight, 0, (_, to) => distances[to] > bridge);
-  const closed = distanceTransform(outside.map((value) => 1 - value), pageWidth, pageHeight);
-  const filled = Uint8Array.from(closed, (distance, at) => (distance > bridge || !bare[at] ? 1 : 0));
+  for (let at = 0; at < outside.length; at++) outside[at] ^= 1;
+  const closed = distanceTransform(outside, pageWidth, pageHeight);
+  const filled = new Uint8Array(closed.length);
+  for (let at = 0; at < filled.length; at++) if (closed[at] > bridge || !bare[at]) filled[at] = 1;
   const depth = distanceTransform(filled, pageWidth, pageHeight);
   let [deep, inked] = [0, 0];
   for (let at = 0; at < depth.length; at++) {
@@ -98,8 +100,8 @@ export function regionPoints(ink, width, convexity) {
   }
   const filling = deep ? inked / deep : 0;
   const tail = 0.5 * width + 1; // opened: ends that stick out are cut off
-  const beyond = Uint8Array.from(depth, (distance) => (distance > tail ? 0 : 1));
-  if (beyond.every(Boolean)) return null;
+  const beyond = selectNear(depth, tail);
+  if (countOnes(beyond) === beyond.length) return null;
   const region = selectNear(distanceTransform(beyond, pageWidth, pageHeight), tail);
   const inset = 0.5 * (filling > MIN_SOLID ? Math.min(width, USUAL_PEN * side) : width);
   return { region: edgePoints(region, width, 0.5 - inset, page), filling };
@@ -139,31 +141,48 @@ function countOnes(region) {
   return count;
 }
 
-/** 0 on the largest area farther than `reach` that does not touch the page's border, else 1; null if there is none. */
+/**
+ * 0 on the largest area farther than `reach` that is apart from the page's first pixel, else 1; null if there is none.
+ *
+ * Areas are put together from runs of pixels in a row, each with those above that it touches.
+ */
 function largestHole(distances, reach, { width, height }) {
-  const labels = new Int32Array(width * height);
-  const stack = new Int32Array(width * height);
-  let [best, most] = [0, 0];
-  for (let start = 0, label = 0; start < labels.length; start++) {
-    if (labels[start] || distances[start] <= reach) continue;
-    label++;
-    let [count, size] = [0, 0];
-    stack[count++] = start;
-    labels[start] = label;
-    while (count) {
-      const at = stack[--count];
-      size++;
-      const x = at % width;
-      if (x > 0 && !labels[at - 1] && distances[at - 1] > reach) labels[(stack[count++] = at - 1)] = label;
-      if (x + 1 < width && !labels[at + 1] && distances[at + 1] > reach) labels[(stack[count++] = at + 1)] = label;
-      if (at >= width && !labels[at - width] && distances[at - width] > reach) labels[(stack[count++] = at - width)] = label;
-      if (at + width < labels.length && !labels[at + width] && distances[at + width] > reach) labels[(stack[count++] = at + width)] = label;
+  const runs = []; // {y, start, end, area}: `area` leads to the run that stands for the whole area
+  const rootOf = (run) => {
+    while (run.area !== run) run = run.area = run.area.area;
+    return run;
+  };
+  let above = 0; // the first run of the row above that may touch the next one
+  for (let y = 0; y < height; y++) {
+    const first = runs.length;
+    for (let x = 0, at = y * width; x < width; x++, at++) {
+      if (distances[at] <= reach) continue;
+      const start = x;
+      while (x < width && distances[at] > reach) {
+        x++;
+        at++;
+      }
+      const run = { y, start, end: x, size: x - start, area: null };
+      run.area = run;
+      while (above < first && runs[above].end <= start) above++;
+      for (let index = above; index < first && runs[index].start < x; index++) {
+        const [older, root] = [rootOf(runs[index]), rootOf(run)];
+        if (older === root) continue;
+        older.size += root.size;
+        root.area = older;
+      }
+      runs.push(run);
     }
-    if (label > 1 && size > most) [best, most] = [label, size]; // the first is the outside
+    above = first;
   }
-  if (!best) return null;
-  const hole = new Uint8Array(labels.length).fill(1);
-  for (let at = 0; at < hole.length; at++) if (labels[at] === best) hole[at] = 0;
+  const outside = rootOf(runs[0]);
+  const largest = runs.reduce((best, run) => {
+    const isHole = run.area === run && run !== outside;
+    return isHole && run.size > (best?.size ?? 0) ? run : best;
+  }, null);
+  if (!largest) return null;
+  const hole = new Uint8Array(width * height).fill(1);
+  for (const run of runs) if (rootOf(run) === largest) hole.fill(0, run.y * width + run.start, run.y * width + run.end);
   return hole;
 }
 
