@@ -34,6 +34,12 @@ def test_page_is_complete_and_self_contained(
     assert len(parsed.ids) == len(set(parsed.ids))
 
 
+def test_page_links_to_the_page_to_draw_on_if_there_is_one(default_cnn: CNN, parse_page: Any) -> None:
+    for name in ("live.html", ""):
+        addresses = parse_page(page.explanation_page(default_cnn, [], None, 4, live_page=name)).addresses
+        assert [address for address in addresses if address[:1] not in ("#", "d")] == [name] * bool(name)
+
+
 def test_classes_of_the_page_are_in_the_style_sheet_and_no_others(
     cnn: CNN, analyses: list[Analysis], baseline_summary: ModelSummary
 ) -> None:

@@ -52,5 +52,6 @@ def _template_environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"signed": signed, "percent": percent, "thousands": thousands}
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.globals["style_sheet"] = style_sheet
     return environment

@@ -91,7 +91,7 @@ def live_page(
     assert "<!--" not in script
     policy = _policy(script, style, collects)
     page_data = {
-        "description": description,
+        "description": {**description, "layers": [_shown_layer(layer) for layer in description["layers"]]},
         "tensors": [[name, int(weights[name].size)] for name in names],
         "shares": [*shares, 1],
     }
@@ -205,6 +205,11 @@ def _policy(script: str, style: str, collects: bool) -> str:
             "form-action 'none'",
         ]
     )
+
+
+def _shown_layer(layer: dict[str, Any]) -> dict[str, Any]:
+    """What the script needs of a layer's description: the page itself says the rest."""
+    return {key: value for key, value in layer.items() if key not in ("description", "parameters", "multiply_adds")}
 
 
 def _line_filter_names(count: int) -> list[str]:

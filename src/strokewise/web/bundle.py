@@ -16,8 +16,8 @@ JS_COMMENT = re.compile(r"^ */\*\*(?:.|\n)*?\*/\n|^ *// .*\n| +// .*$", re.MULTI
 JS_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
-COMMENTS = re.compile(  # on lines of their own, or after the end of a statement; and what indents a line
-    r"""^[ ]*(?:/\*\*.*?\*/|//[^\n]*)\n|^[ ]+|(?<=[;,{}()\[\]])[ ]//[ ][^"'`\n]*$""", re.MULTILINE | re.DOTALL
+COMMENTS = re.compile(  # on lines of their own, or after the end of a statement; empty lines, what indents a line
+    r"""^[ ]*(?:/\*\*.*?\*/|//[^\n]*)\n|^\n|^[ ]+|(?<=[;,{}()\[\]])[ ]//[ ][^"'`\n]*$""", re.MULTILINE | re.DOTALL
 )
 
 

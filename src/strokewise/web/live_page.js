@@ -380,4 +380,7 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
-start();
+start().catch((error) => {
+  find("#answer").textContent = `The page cannot run in this browser: ${error.message}`;
+  throw error;
+});

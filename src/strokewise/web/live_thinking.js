@@ -6,6 +6,8 @@ import { rotate, softmax } from "./inference.js";
 import { preprocessWithInk } from "./preprocess.js";
 import { OTHER } from "./recogniser.js";
 
+const templates = new Map(); // by shape, once they are needed
+
 /**
  * A generator that recognises strokes, [[[x, y], …], …], a layer a step. It returns
  *
@@ -51,5 +53,6 @@ export function snapThought(model, thought) {
   const label = bestLabel(thought.scores);
   const shape = model.shapes[label];
   if (shape === OTHER) return "it is none of the shapes";
-  return snapOutline(loadTemplates(shape, model.outlines[shape] ?? {}), thought.source, thought.scores[label]);
+  if (!templates.has(shape)) templates.set(shape, loadTemplates(shape, model.outlines[shape] ?? {}));
+  return snapOutline(templates.get(shape), thought.source, thought.scores[label]);
 }

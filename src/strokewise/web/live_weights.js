@@ -49,12 +49,24 @@ function fromOrder(order) {
   return rest & 0x8000 ? rest & 0x7fff : 0x8000 | (0x7fff - rest);
 }
 
+/** Float16 bits → their values. Exponent and fraction move to their places in a float32, which is quicker than powers. */
+function fromHalves(bits) {
+  const values = new Float32Array(bits.length);
+  const words = new Uint32Array(values.buffer);
+  for (let at = 0; at < bits.length; at++) {
+    const half = bits[at];
+    if (half & 0x7c00) words[at] = ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + (112 << 23));
+    else values[at] = fromHalf(half); // zero, or smaller than a normal float16
+  }
+  return values;
+}
+
 /** A model, as model_file.js reads one, from its description and the float16 bits of its tensors, [name, length] each. */
 export function buildModel(description, tensors, bits) {
   const weights = {};
   let start = 0;
   for (const [name, length] of tensors) {
-    weights[name] = Float32Array.from(bits.subarray(start, start + length), fromHalf);
+    weights[name] = fromHalves(bits.subarray(start, start + length));
     start += length;
   }
   return { ...description, weights, network: buildLayers(description, weights) };
