@@ -69,9 +69,9 @@ function work(budget) {
       if (performance.now() >= end) return true;
     }
   } catch (error) {
-    if (!(error instanceof PictureError)) throw error;
-    live.thoughtVersion = running.version;
+    live.thoughtVersion = running?.version ?? live.version;
     running = null;
+    if (!(error instanceof PictureError)) throw error;
     showThought(null);
     return live.version !== live.thoughtVersion;
   }
