@@ -16,7 +16,9 @@ def model(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of an untrained network."""
     folder = tmp_path_factory.mktemp("model") / "model"
     network = Params.load(root / "params.yaml", ["network.image_size=32", "network.base_channels=8"]).network
-    save_model(CNN(("circle", "other"), network), folder, {"fingerprint": "0" * 64})
+    outline = '<svg xmlns="http://www.w3.org/2000/svg" data-fit="box"><path d="M0 0 L9 0 L9 9 Z"/></svg>'
+    outlines = {"circle": {"angular": outline}}
+    save_model(CNN(("circle", "other"), network), folder, {"fingerprint": "0" * 64}, outlines)
     return folder
 
 
