@@ -13,9 +13,9 @@ export function pathElement(data) {
   return path;
 }
 
-/** The path data of the variants of a shape; a scribble for a shape without outlines, which is none of them. */
+/** The path data of a shape's variants, plain ones first; a scribble for a shape without outlines, which is none of them. */
 export function examplePaths(model, shape) {
-  const variants = Object.values(model.outlines[shape] ?? {});
+  const variants = Object.values(model.outlines[shape] ?? {}).sort((a, b) => b.plain - a.plain);
   return variants.length ? variants.map(({ path }) => path) : [SCRIBBLE];
 }
 
