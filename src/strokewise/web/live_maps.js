@@ -63,7 +63,6 @@ export class LayerMaps {
     this.isLines = layer.block === "lines";
     this.values = null;
     this.selected = null;
-    this.arrange();
     canvas.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.#point(event, "hover"));
     canvas.addEventListener("pointerup", (event) => this.#point(event, "press")); // a finger that scrolls has none
     canvas.addEventListener("keydown", (event) => this.#press(event));
@@ -72,9 +71,13 @@ export class LayerMaps {
     });
   }
 
+  /** How wide the maps may be together. */
+  get room() {
+    return this.canvas.parentElement.clientWidth || 320;
+  }
+
   /** Choose how many maps stand side by side in the width that there is. */
-  arrange() {
-    const room = this.canvas.parentElement.clientWidth || 320;
+  arrange(room) {
     const side = Math.max(this.height, this.width);
     const full = this.gap ? (MAP_WIDTHS[side] ?? Math.max(24, Math.min(128, side * 3))) : VALUE_WIDTH;
     const wide = room < NARROW && this.gap ? full * NARROW_SHARE : full;

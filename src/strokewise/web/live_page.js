@@ -336,9 +336,16 @@ function buildMaps() {
     const maps = new LayerMaps(canvas, at, live.model.network[at].layer, select);
     views.push({ maps, at, overlay: canvas.nextElementSibling });
   }
+  arrangeMaps();
   document.querySelectorAll("#scores tbody button").forEach((button, channel) => {
     button.addEventListener("click", () => select({ at: live.model.network.length - 1, channel, row: 0, column: 0 }));
   });
+}
+
+/** All widths are read before any is changed: else the browser would lay out the page once for each layer. */
+function arrangeMaps() {
+  const rooms = views.map(({ maps }) => maps.room);
+  views.forEach(({ maps }, index) => maps.arrange(rooms[index]));
 }
 
 function listen() {
@@ -352,7 +359,7 @@ function listen() {
   addEventListener("resize", () => {
     if (innerWidth === width) return; // a phone's address bar comes and goes
     width = innerWidth;
-    for (const { maps } of views) maps.arrange();
+    arrangeMaps();
     repaint();
   });
 }
