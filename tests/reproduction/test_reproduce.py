@@ -69,7 +69,6 @@ def test_stopped_reproduction_is_taken_up_again_and_nothing_comes_from_the_run_c
     stop_at(project, "train", signal.SIGKILL)
     code, result, stderr = reproduce(project, "--fresh")
     assert (code, result["outcome"]) == (0, "SAME"), stderr
-    assert "waiting for process" in stderr, "the pipeline outlived its killed parent"
     assert {stage["how"] for stage in result["stages"]} <= {"ran", "ran before the interruption", "compared"}
     assert result["stages"][0]["how"] == "ran before the interruption"
 
