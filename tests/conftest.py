@@ -32,7 +32,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest files first, so that all cores finish at about the same time."""
-    items.sort(key=lambda item: not {"pipeline", "test_wheel.py"} & set(item.path.parts))
+    longest = {"pipeline", "test_wheel.py", "reproduction", "test_processes.py"}
+    items.sort(key=lambda item: not longest & set(item.path.parts))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -41,6 +41,8 @@ EXCEPTIONS = {  # commands that `test_documented_commands_work` does not run, an
     "pytest -m 'not slow'": "runs a part of what `make test` runs",
     "ruff format .": "`make lint` checks its result",
     "strokewise ui": "runs until it is stopped: test_processes.py starts and stops it",
+    "strokewise serve --collect data/feedback": "runs until it is stopped: test_served_page.py",
+    "strokewise import data/feedback --train": "needs what that has kept: test_served_page.py",
     "strokewise serve": "runs until it is stopped: test_serve.py starts and stops it",
     CURL: "needs a server: test_serve.py runs it as it stands",
     "MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlflow models serve --model-uri models:/strokewise@champion --port 5002"

@@ -53,6 +53,10 @@ def test_everything_that_is_altered_is_named(project: Any) -> None:
     params.write_text(params.read_text().replace("epochs: 16 ", "epochs: 17 "))
     alter_byte(folder / "data/paintings/test/00000.parquet", 1000)
     alter_byte(folder / "data/report/mistakes.png")
+    carried = folder / "data/paintings/outlines.json"
+    outlines = json.loads(carried.read_text())
+    carried.unlink()  # it may be a link into the cache
+    carried.write_text(json.dumps({shape: files for shape, files in outlines.items() if shape != "star"}))
     cached = sorted(path for path in (folder / ".dvc/cache/files/md5").glob("*/*") if path.suffix != ".dir")[0]
     alter_byte(cached, 0)
     (registered,) = folder.glob("mlruns/strokewise/models/*/artifacts/artifacts/model/model.safetensors")
@@ -68,7 +72,7 @@ def test_everything_that_is_altered_is_named(project: Any) -> None:
     assert "outputs: data/paintings/test/00000.parquet, byte 1,001 of" in bad
     assert "outputs: data/report/mistakes.png, byte" in bad
     assert f"damaged: {cached}" in bad
-    assert "models: data/model: it carries other outlines than data/outlines" in bad
+    assert "models: data/model: it carries other outlines than data/paintings" in bad
     assert "a file of its package was changed: code/strokewise/recogniser.py" in bad
     assert "exported: exported.onnx" in bad
     alter_byte(registered)
