@@ -31,8 +31,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that all cores finish at about the same time."""
-    longest = {"pipeline", "test_wheel.py", "reproduction", "test_processes.py"}
+    """Run the longest files first, so that all cores finish at about the same time.
+
+    Not those of tests/reproduction: they copy the project that one of tests/pipeline changes.
+    """
+    longest = {"pipeline", "test_wheel.py", "test_processes.py"}
     items.sort(key=lambda item: not longest & set(item.path.parts))
 
 
