@@ -67,7 +67,7 @@ def test_everything_that_is_altered_is_named(project: Any) -> None:
     assert (exit_code, "do not agree" in stderr) == (3, True)
     bad = "\n".join(f"{finding['check']}: {finding['message']}" for finding in found if finding["state"] == "bad")
     assert "inputs: src/strokewise/model/layers.py, line 21: not what train, baseline" in bad
-    assert "inputs: data/outlines/star/second.svg (new): not what generate" in bad
+    assert "inputs: data/outlines/star/second.svg (new): not what generate, evaluate ran with" in bad
     assert "inputs: train.epochs is 17 in params.yaml, was 16: not what train" in bad
     assert "outputs: data/paintings/test/00000.parquet, byte 1,001 of" in bad
     assert "outputs: data/report/mistakes.png, byte" in bad
