@@ -34,7 +34,7 @@ def model_bytes(model: OnnxModel, weight_type: WeightType = "int8") -> bytes:
 
 
 def describe_model(model: OnnxModel) -> tuple[dict[str, Any], FloatArrays]:
-    """The description of a model for the runtime, and its weights by layer and part. Raises ModelError if it is no CNN."""
+    """A model's description for the runtime, and its weights by layer and part. Raises ModelError if it is no CNN."""
     params, weights = read_network(model.content, len(model.shapes))
     layers = [_describe_layer(layer) for layer in build_layers(params, len(model.shapes))]
     description: dict[str, Any] = {
