@@ -69,6 +69,13 @@ def test_ink_of_a_random_pose_is_found_from_scratch(template: Template, request:
         assert geometry.residual < 0.03
 
 
+def test_triangle_with_a_slightly_blunt_tip_gets_the_plain_one(templates: dict[str, tuple[Template, ...]]) -> None:
+    page = np.zeros((200, 200), np.uint8)
+    corners = np.array([[91, 30], [109, 30], [180, 170], [20, 170]], np.int32)
+    cv2.polylines(page, [corners], True, 255, 4, cv2.LINE_AA)
+    assert len(snapped(templates["triangle"], page).parameters["vertices"]) == 3
+
+
 def test_rectangle_agrees_with_opencv(templates: dict[str, tuple[Template, ...]]) -> None:
     for degrees, width, height in ((0, 120, 60), (17, 150, 40), (80, 90, 85), (-33, 160, 20)):
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [width / 2, height / 2] @ turn(degrees).T + 100

@@ -76,3 +76,11 @@ def test_attributes_are_read() -> None:
 def test_what_is_no_plain_svg_raises_model_error(svg: str) -> None:
     with pytest.raises(ModelError, match="the model's outline arrow/plain cannot be read"):
         load_templates({"arrow": {"plain": svg}})
+
+
+def test_plain_outlines_are_the_most_symmetric_and_straight_ones(templates: dict[str, tuple[Template, ...]]) -> None:
+    plain = {shape: {each.variant for each in variants if each.is_plain} for shape, variants in templates.items()}
+    assert plain["rectangle"] == {"box", "oblong", "square"}
+    assert plain["ellipse"] == {"circle", "flat"}
+    assert plain["diamond"] == {"rhombus", "slim"}
+    assert plain["triangle"] == {"even", "flat", "leaning", "plain", "right", "wedge"}
